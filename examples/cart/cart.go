@@ -1,0 +1,33 @@
+// Package cart nudges a user who left a cart for an hour.
+package cart
+
+import (
+	"time"
+
+	"github.com/dwellhq/dwell/processors"
+	"github.com/dwellhq/dwell/topics"
+)
+
+// Event is one change to a user's cart.
+type Event struct {
+	Name string `json:"name"`
+}
+
+// Events is keyed by user id.
+var Events = topics.Stream[Event]("shop.cart.v1")
+
+// Processor is what a worker runs.
+var Processor = processors.Define(processors.Processor[struct{}]{
+	Name:   "cart",
+	Inputs: []processors.Input[struct{}]{processors.On(Events, onEvent)},
+	Wake:   func(t *processors.Turn[struct{}]) { t.Act("abandoned", "push"); t.Forget() },
+})
+
+func onEvent(t *processors.Turn[struct{}], e Event) {
+	switch e.Name {
+	case "add":
+		t.WakeAt(t.Now.Add(time.Hour))
+	case "checkout":
+		t.Forget()
+	}
+}

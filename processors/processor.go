@@ -1,0 +1,92 @@
+// Package processors is the contract between pure decisions and the runtime that feeds them.
+//
+// A processor is a declaration plus pure steps: a record and the user's row go in, the changed row
+// and emitted records come out. Steps run one at a time per key, in the log's order; row, outputs
+// and input offset become visible together or not at all, so each record changes each row once.
+// A step must be deterministic: no I/O, goroutine, clock or randomness; it may run again after a
+// crash and must then do the same.
+package processors
+
+import (
+	"time"
+
+	"github.com/dwellhq/dwell/schemas"
+	"github.com/dwellhq/dwell/topics"
+)
+
+// Processor declares what a worker runs. S is the row, one per key; its zero value is a new user's.
+type Processor[S any] struct {
+	// Name is the consumer group and names the table: dwell.<Name>. Never change it.
+	Name   string
+	Inputs []Input[S]
+	// Outputs are the topics that steps emit to, besides topics.Actions.
+	Outputs []*topics.Spec
+	// Whole are topics that every worker holds in memory whole.
+	Whole []AnyWhole
+	// Wake runs when a deadline set by Turn.WakeAt has come; nil: no deadlines.
+	Wake func(*Turn[S])
+	// Row encodes S; nil means JSON.
+	Row schemas.Codec[*S]
+	// Interval is the most time between a record's arrival and its commit; zero means 20 ms.
+	Interval time.Duration
+	// MaxRowBytes bounds an encoded row; zero means 256 KiB. A record that grows its row beyond it
+	// goes to the dead letters.
+	MaxRowBytes int
+}
+
+// Defaults of a Processor.
+const (
+	DefaultInterval    = 20 * time.Millisecond
+	DefaultMaxRowBytes = 256 << 10
+)
+
+// Input binds a topic to a step.
+type Input[S any] struct {
+	topic *topics.Spec
+	step  func(t *Turn[S], value []byte) error
+}
+
+// On runs step for each record of the topic. Bytes that are no T go to the dead letters.
+func On[T, S any](topic topics.Topic[T], step func(*Turn[S], T)) Input[S] {
+	return Input[S]{topic.Spec, func(t *Turn[S], value []byte) error {
+		v, err := topic.Codec.Decode(value)
+		if err != nil {
+			return err
+		}
+		step(t, v)
+		return nil
+	}}
+}
+
+// AnyWhole is a Whole of any type.
+type AnyWhole interface {
+	spec() *topics.Spec
+	zero() any
+	fold(view any, key string, value []byte) (any, error)
+}
+
+// Whole is a topic that every worker folds into one value in memory: campaigns, links, lists.
+type Whole[T, V any] struct {
+	Topic topics.Topic[T]
+	// Fold returns the view after one record; deleted says that the record is a tombstone. It must
+	// leave the view it was given as it was: steps may still be reading it.
+	Fold func(view V, key string, record T, deleted bool) V
+}
+
+func (w *Whole[T, V]) spec() *topics.Spec { return w.Topic.Spec }
+
+func (w *Whole[T, V]) zero() any {
+	var v V
+	return v
+}
+
+func (w *Whole[T, V]) fold(view any, key string, value []byte) (any, error) {
+	var rec T
+	if value != nil {
+		var err error
+		if rec, err = w.Topic.Codec.Decode(value); err != nil {
+			return view, err
+		}
+	}
+	return w.Fold(view.(V), key, rec, value == nil), nil
+}

@@ -1,0 +1,67 @@
+package processors
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dwellhq/dwell/schemas"
+)
+
+// row is a decoded row: the user's state in its envelope.
+type row[S any] struct {
+	state  *S
+	wakeMS int64
+	timeMS int64
+}
+
+// turn runs step on the call's row and puts the outcome back into the call.
+func turn[S any](c *Call, step func(*Turn[S], []byte) error) error {
+	r, _ := c.Row.(*row[S])
+	if r == nil {
+		r = &row[S]{state: new(S)}
+	}
+	now := max(c.NowMS, r.timeMS) // logical time never goes back for a row
+	t := Turn[S]{Key: c.Key, Now: time.UnixMilli(now).UTC(), At: c.At, State: r.state, call: c, wake: r.wakeMS}
+	if err := step(&t, c.Value); err != nil {
+		return err
+	}
+	switch {
+	case t.gone:
+		c.Changed = c.Changed || c.Row != nil
+		c.Row = nil
+	case !t.same:
+		r.wakeMS, r.timeMS = t.wake, now
+		c.Row, c.Changed = r, true
+	}
+	return nil
+}
+
+// codecOf wraps the codec of S in the envelope schemas.Row.
+func codecOf[S any](states schemas.Codec[*S]) rowCodec {
+	if states == nil {
+		states = schemas.JSON[*S]{}
+	}
+	var envelope schemas.Proto[schemas.Row, *schemas.Row]
+	return rowCodec{
+		decode: func(b []byte) (any, error) {
+			e, err := envelope.Decode(b)
+			if err != nil {
+				return nil, fmt.Errorf("row: %w", err)
+			}
+			s, err := states.Decode(e.State)
+			if err != nil {
+				return nil, fmt.Errorf("row state: %w", err)
+			}
+			return &row[S]{state: s, wakeMS: e.WakeMs, timeMS: e.TimeMs}, nil
+		},
+		append: func(dst []byte, v any) ([]byte, error) {
+			r := v.(*row[S])
+			b, err := states.Append(nil, r.state)
+			if err != nil {
+				return dst, fmt.Errorf("row state: %w", err)
+			}
+			return envelope.Append(dst, &schemas.Row{WakeMs: r.wakeMS, TimeMs: r.timeMS, State: b})
+		},
+		wakeMS: func(v any) int64 { return v.(*row[S]).wakeMS },
+	}
+}
