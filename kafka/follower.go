@@ -108,3 +108,22 @@ func (f *Follower) end(ctx context.Context, cl *kgo.Client) (int64, error) {
 		}
 	}
 }
+
+// Snapshot hands every record that a compacted topic holds now to apply, in order.
+func Snapshot(ctx context.Context, cfg Config, spec *topics.Spec, apply func(Entry)) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	f := NewFollower(cfg, spec, apply)
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	select {
+	case <-f.Ready():
+		stop()
+		return <-done
+	case err := <-done:
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		return fmt.Errorf("read %s: %w", spec.Name, err)
+	}
+}

@@ -100,9 +100,12 @@ func (b *FactBlock) Fact(i int) Fact {
 	}
 }
 
-// check refuses a block whose columns differ in length.
+// check refuses a block that Pack would not make: one without facts, or with columns that differ in length.
 func (b *FactBlock) check() error {
 	n := b.Len()
+	if n == 0 {
+		return fmt.Errorf("%w: fact block: no facts", ErrUndecodable)
+	}
 	for _, m := range []int{
 		len(b.Tenant), len(b.User), len(b.Type), len(b.Name), len(b.TimeMs), len(b.ReceivedMs), len(b.N), len(b.Path), len(b.Referrer),
 		len(b.UserAgent), len(b.Address), len(b.Source), len(b.Properties), len(b.SrcTopic), len(b.SrcPartition), len(b.SrcOffset),
