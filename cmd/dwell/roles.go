@@ -2,19 +2,24 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dwellhq/dwell/console"
 	"github.com/dwellhq/dwell/gateway"
+	"github.com/dwellhq/dwell/internal/dev"
 	"github.com/dwellhq/dwell/internal/role"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/kafka/dispatch"
+	"github.com/dwellhq/dwell/kafka/drain"
 	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/processors/exposure"
 	"github.com/dwellhq/dwell/sinks/clickhouse"
+	"github.com/dwellhq/dwell/topics"
 	"github.com/dwellhq/dwell/worker"
 )
 
@@ -33,7 +38,11 @@ func (c *gatewayCmd) Run() error {
 	return role.Run("gateway", c.Settings, func(_ context.Context, metrics prometheus.Registerer) (role.Part, error) {
 		pages := console.Tag()
 		if c.Demo {
-			pages = demoPages(c.ClickHouse)
+			store, err := clickhouse.Open(c.ClickHouse)
+			if err != nil {
+				return role.Part{}, err
+			}
+			pages = demoPages(store) // its connections end with the process
 		}
 		g, err := gateway.New(c.Gateway, c.Kafka, gateway.Deps{Pages: pages, Registerer: metrics})
 		if err != nil {
@@ -75,10 +84,63 @@ func (c *engagerCmd) Run() error {
 	})
 }
 
+type sinkCmd struct {
+	role.Settings `embed:""`
+	Drain         drain.Config      `embed:""`
+	ClickHouse    clickhouse.Config `embed:""`
+}
+
+// Run implements the command.
+func (c *sinkCmd) Run() error {
+	return role.Run("sink", c.Settings, func(ctx context.Context, _ prometheus.Registerer) (role.Part, error) {
+		if err := kafka.Ensure(ctx, c.Drain.Kafka, topics.Builtin()...); err != nil {
+			return role.Part{}, err
+		}
+		store, err := clickhouse.Open(c.ClickHouse)
+		if err != nil {
+			return role.Part{}, err
+		}
+		if err := store.Migrate(ctx); err != nil {
+			return role.Part{}, errors.Join(err, store.Close())
+		}
+		d, err := drain.New(c.Drain, store.Pipelines()...)
+		if err != nil {
+			return role.Part{}, errors.Join(err, store.Close())
+		}
+		return role.Part{
+			Ready: closed(d.Ready()), Status: func() any { return d.Status() },
+			Run: func(ctx context.Context) error { return errors.Join(d.Run(ctx), store.Close()) },
+		}, nil
+	})
+}
+
+func closed(c <-chan struct{}) func() error {
+	return func() error {
+		select {
+		case <-c:
+			return nil
+		default:
+			return errStarting
+		}
+	}
+}
+
 // demoPages are the demo, and how many seconds of its banner the ledger has.
-func demoPages(cfg clickhouse.Config) http.Handler {
+func demoPages(store *clickhouse.Store) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", console.Handler())
-	mux.Handle("GET /demo/exposure", exposureOf(cfg))
+	mux.HandleFunc("GET /demo/exposure", func(w http.ResponseWriter, r *http.Request) {
+		seen, err := store.SecondsSeen(r.Context(), dev.DemoTenant, r.URL.Query().Get("anonymous_id"))
+		if err != nil {
+			slog.Warn("demo: seconds seen", "err", err)
+			http.Error(w, "the ledger does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		if err := json.NewEncoder(w).Encode(seen); err != nil {
+			slog.Debug("demo: answer", "err", err)
+		}
+	})
 	return mux
 }

@@ -1,0 +1,190 @@
+package engage
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dwellhq/dwell/processors/engage/campaign"
+	"github.com/dwellhq/dwell/processors/engage/trigger"
+	"github.com/dwellhq/dwell/schemas"
+)
+
+// Kind is the kind of declaration that the catalog reads, in any case of letters.
+const Kind = "Campaign"
+
+// Catalog holds the campaigns of every tenant, compiled. It is never changed: a declaration makes
+// another one. A nil Catalog is empty.
+type Catalog struct {
+	entries tree[entry]    // by tenant and name
+	readers tree[[]reader] // by tenant and event
+}
+
+// entry is what was declared under one name.
+type entry struct {
+	// campaign in force; nil when none ever was good.
+	campaign *campaign.Campaign
+	// fault of a newer declaration that is not in force; nil: none.
+	fault *Fault
+}
+
+// Fault is a declaration that is not in force because it is faulty; the version before it is.
+type Fault struct {
+	Tenant, Name string
+	// Version of the faulty declaration, InForce that which decides instead; empty: none.
+	Version, InForce string
+	Err              error
+}
+
+// reader is a campaign that reads an event, with what it does with it.
+type reader struct {
+	campaign *campaign.Campaign
+	machine  trigger.Count
+	counts   []campaign.Predicate
+	resets   []campaign.Predicate
+}
+
+// Campaign returns the campaign in force under a name; nil when there is none.
+func (c *Catalog) Campaign(tenant, name string) *campaign.Campaign {
+	if c == nil {
+		return nil
+	}
+	e, _ := c.entries.get(tenant, name)
+	return e.campaign
+}
+
+// Faults returns the declarations that are not in force, by tenant and name.
+func (c *Catalog) Faults() []Fault {
+	var all []Fault
+	if c == nil {
+		return nil
+	}
+	c.entries.each(func(_, _ string, e entry) {
+		if e.fault != nil {
+			all = append(all, *e.fault)
+		}
+	})
+	slices.SortFunc(all, func(a, b Fault) int { return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Name, b.Name)) })
+	return all
+}
+
+// reading returns the campaigns that read an event, the highest priority first, then by name.
+func (c *Catalog) reading(tenant, event string) []reader {
+	if c == nil {
+		return nil
+	}
+	rs, _ := c.readers.get(tenant, event)
+	return rs
+}
+
+// fold returns the catalog after one declaration.
+func fold(c *Catalog, key string, d *schemas.Declaration, deleted bool) *Catalog {
+	kind, rest, _ := strings.Cut(key, "/")
+	tenant, name, ok := strings.Cut(rest, "/")
+	if !ok || !strings.EqualFold(kind, Kind) {
+		return c
+	}
+	next := Catalog{}
+	if c != nil {
+		next = *c
+	}
+	old, _ := next.entries.get(tenant, name)
+	if deleted {
+		next.unindex(tenant, old.campaign)
+		next.entries = next.entries.without(tenant, name)
+		return &next
+	}
+	declared, err := parse(tenant, name, d)
+	if err != nil {
+		fault := &Fault{Tenant: tenant, Name: name, Version: d.Version, Err: err}
+		if old.campaign != nil {
+			fault.InForce = old.campaign.Version
+		}
+		next.entries = next.entries.with(tenant, name, entry{old.campaign, fault})
+		return &next
+	}
+	next.unindex(tenant, old.campaign)
+	next.index(tenant, declared)
+	next.entries = next.entries.with(tenant, name, entry{campaign: declared})
+	return &next
+}
+
+// parse finds the campaign of a declaration in its source.
+func parse(tenant, name string, d *schemas.Declaration) (*campaign.Campaign, error) {
+	if d.Tenant != "" && d.Tenant != tenant || d.Name != "" && d.Name != name {
+		return nil, fmt.Errorf("declare campaign %s of %s: the record is of %s of %s", name, tenant, d.Name, d.Tenant)
+	}
+	all, err := campaign.Parse(cmp.Or(d.File, name), d.Source)
+	if err != nil {
+		return nil, fmt.Errorf("declare campaign %s of %s: %w", name, tenant, err)
+	}
+	i := slices.IndexFunc(all, func(c *campaign.Campaign) bool { return c.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("declare campaign %s of %s: the source holds no campaign of that name", name, tenant)
+	}
+	return all[i], nil
+}
+
+// index adds a campaign to those that read its events, if it decides.
+func (c *Catalog) index(tenant string, cp *campaign.Campaign) {
+	if !cp.State.Decides() {
+		return
+	}
+	t := &cp.Trigger
+	machine := trigger.Count{Times: t.Pattern.Count.Times, Frame: t.Frame}
+	for _, event := range events(t) {
+		r := reader{campaign: cp, machine: machine}
+		if m := t.Pattern.Count.Of; m.Event == event {
+			r.counts = append(r.counts, m.Where)
+		}
+		for _, m := range t.Until {
+			if m.Event == event {
+				r.resets = append(r.resets, m.Where)
+			}
+		}
+		rs, _ := c.readers.get(tenant, event)
+		at, _ := slices.BinarySearchFunc(rs, r, byPriority)
+		c.readers = c.readers.with(tenant, event, slices.Insert(slices.Clone(rs), at, r))
+	}
+}
+
+// unindex takes a campaign, nil for none, out of the index.
+func (c *Catalog) unindex(tenant string, cp *campaign.Campaign) {
+	if cp == nil || !cp.State.Decides() {
+		return
+	}
+	for _, event := range events(&cp.Trigger) {
+		rs, _ := c.readers.get(tenant, event)
+		rs = slices.DeleteFunc(slices.Clone(rs), func(r reader) bool { return r.campaign == cp })
+		if len(rs) == 0 {
+			c.readers = c.readers.without(tenant, event)
+		} else {
+			c.readers = c.readers.with(tenant, event, rs)
+		}
+	}
+}
+
+// byPriority puts the highest priority first, and names in order within one.
+func byPriority(a, b reader) int {
+	return cmp.Or(cmp.Compare(b.campaign.Priority, a.campaign.Priority), cmp.Compare(a.campaign.Name, b.campaign.Name))
+}
+
+// events are the names that a trigger reads, each once.
+func events(t *campaign.Trigger) []string {
+	all := []string{t.Pattern.Count.Of.Event}
+	for _, m := range t.Until {
+		all = append(all, m.Event)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// reads says what an event with these properties does to the campaign.
+func (r *reader) reads(props *campaign.Properties) (counts, resets bool) {
+	return anyMatches(r.counts, props), anyMatches(r.resets, props)
+}
+
+func anyMatches(all []campaign.Predicate, props *campaign.Properties) bool {
+	return slices.ContainsFunc(all, func(p campaign.Predicate) bool { return p.Matches(props) })
+}

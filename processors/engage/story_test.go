@@ -1,0 +1,231 @@
+package engage
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dwellhq/dwell/processors/engage/campaign"
+	"github.com/dwellhq/dwell/processors/proctest"
+	"github.com/dwellhq/dwell/schemas"
+	"github.com/dwellhq/dwell/topics"
+)
+
+// A story is a file of lines; # starts a comment:
+//
+//	campaign FILE [FROM -> TO]...      declares testdata/campaigns/FILE with words replaced
+//	retract NAME                       takes a campaign away
+//	M:SS EVENT [k=v]... [=> WANT]      an event that arrives when it happens
+//	arrives M:SS at M:SS EVENT ...     an event that arrives later, or earlier
+//	deliver M:SS NAME STATUS [=> WANT] a channel's answer to the newest action of a campaign
+//	again => WANT                      the record before, once more
+//
+// M:SS is time since proctest.Start. id=, user= and tenant= are fields of the event, everything
+// else properties. WANT lists verdicts in order, separated by commas: VERDICT [CAMPAIGN] [(EVENT
+// IDS)] [{DETAIL}], where a detail is a part of the verdict's. Without => no verdict may come. A
+// SENT that is not in shadow must come with its action, and nothing else with one.
+type story struct {
+	t    *testing.T
+	run  *proctest.Run
+	line string
+	// last sends the newest record again, actions is the newest action of each campaign.
+	last    func()
+	actions map[string]*schemas.Action
+}
+
+func TestStories(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.story")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d stories: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".story"), func(t *testing.T) {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &story{t: t, run: proctest.New(t, Processor), actions: map[string]*schemas.Action{}}
+			lines := bufio.NewScanner(bytes.NewReader(b))
+			for n := 1; lines.Scan(); n++ {
+				text, _, _ := strings.Cut(lines.Text(), "#")
+				if text = strings.TrimSpace(text); text != "" {
+					s.line = fmt.Sprintf("%s:%d: %s", file, n, text)
+					s.tell(text)
+				}
+			}
+			if lines.Err() != nil {
+				t.Fatal(lines.Err())
+			}
+		})
+	}
+}
+
+func (s *story) tell(text string) {
+	act, want, _ := strings.Cut(text, "=>")
+	words := strings.Fields(act)
+	switch words[0] {
+	case "campaign":
+		s.declare(words[1], strings.TrimPrefix(strings.TrimSpace(act), "campaign "+words[1]))
+		return
+	case "retract":
+		s.run.Retract(topics.Declarations.Name, "Campaign/demo/"+words[1])
+		return
+	case "again":
+	case "arrives":
+		s.event(s.clock(words[1]), s.clock(words[3]), words[4:])
+	case "deliver":
+		s.deliver(s.clock(words[1]), words[2], words[3])
+	default:
+		s.event(s.clock(words[0]), s.clock(words[0]), words[1:])
+	}
+	s.last()
+	s.check(want)
+}
+
+// clock is a time of the story.
+func (s *story) clock(text string) time.Time {
+	var m, sec int
+	if _, err := fmt.Sscanf(text, "%d:%d", &m, &sec); err != nil {
+		s.t.Fatalf("%s: %q is no time: %v", s.line, text, err)
+	}
+	return proctest.Start.Add(time.Duration(m)*time.Minute + time.Duration(sec)*time.Second)
+}
+
+func (s *story) declare(file, changes string) {
+	b, err := os.ReadFile(filepath.Join("testdata/campaigns", file))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	source := string(b)
+	for _, change := range strings.Split(changes, ";") {
+		if from, to, ok := strings.Cut(change, "->"); ok {
+			from, to = strings.TrimSpace(from), strings.TrimSpace(to)
+			if !strings.Contains(source, from) {
+				s.t.Fatalf("%s: %q is not in the file", s.line, from)
+			}
+			source = strings.ReplaceAll(source, from, to)
+		}
+	}
+	declareSource(s.t, s.run, "demo", source)
+}
+
+// declareSource declares every campaign of a source.
+func declareSource(t testing.TB, r *proctest.Run, tenant, source string) {
+	t.Helper()
+	all, err := campaign.Parse("story.yaml", []byte(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all {
+		proctest.Declare(r, topics.Declarations, "Campaign/"+tenant+"/"+c.Name, &schemas.Declaration{
+			Kind: "Campaign", Tenant: tenant, Name: c.Name, Version: c.Version, Source: c.Source, File: "story.yaml",
+		})
+	}
+}
+
+func (s *story) event(arrives, at time.Time, words []string) {
+	e := &schemas.Event{Tenant: "demo", UserId: "ann", Type: "track", Name: words[0], TimeMs: at.UnixMilli(), ReceivedMs: arrives.UnixMilli()}
+	if slices.Contains([]string{"page", "screen", "identify", "alias", "group"}, words[0]) {
+		e.Type = words[0]
+	}
+	props := map[string]any{}
+	for _, w := range words[1:] {
+		k, v, _ := strings.Cut(w, "=")
+		switch k {
+		case "id":
+			e.Id = v
+		case "user":
+			e.UserId = v
+		case "tenant":
+			e.Tenant = v
+		default:
+			var number float64
+			if json.Unmarshal([]byte(v), &number) == nil {
+				props[k] = number
+			} else {
+				props[k] = v
+			}
+		}
+	}
+	if len(props) > 0 {
+		e.Properties, _ = json.Marshal(props)
+	}
+	s.run.Advance(arrives.Sub(s.run.Now()))
+	s.last = func() { proctest.Send(s.run, topics.Events, e.Key(), e) }
+}
+
+func (s *story) deliver(at time.Time, name, status string) {
+	a := s.actions[name]
+	if a == nil {
+		s.t.Fatalf("%s: no action of %s yet", s.line, name)
+	}
+	s.run.Advance(at.Sub(s.run.Now()))
+	s.last = func() {
+		proctest.Send(s.run, topics.Deliveries, schemas.Key(a.Tenant, a.User), &schemas.Delivery{
+			ActionId: a.Id, Tenant: a.Tenant, User: a.User, Campaign: a.Campaign, Channel: a.Channel, Status: status,
+			TimeMs: at.UnixMilli(), MatchId: a.MatchId, Version: a.Version, Variant: a.Variant,
+		})
+	}
+}
+
+// check compares what came out with what the line wants.
+func (s *story) check(want string) {
+	got, actions := proctest.Take(s.run, topics.Verdicts), proctest.Take(s.run, topics.Actions)
+	if facts := s.run.TakeFacts(topics.Facts); len(facts) > 1 {
+		s.t.Errorf("%s: %d facts", s.line, len(facts))
+	}
+	var wanted []string
+	if want = strings.TrimSpace(want); want != "" {
+		wanted = strings.Split(want, ",")
+	}
+	if len(got) != len(wanted) {
+		s.t.Errorf("%s: %d verdicts came: %v", s.line, len(got), got)
+		return
+	}
+	for i, v := range got {
+		if fault := compare(v, strings.TrimSpace(wanted[i])); fault != "" {
+			s.t.Errorf("%s: %s: %v", s.line, fault, v)
+		}
+		if v.Verdict != Sent || bytes.Contains(v.Detail, []byte(`"shadow":true`)) {
+			continue
+		}
+		if len(actions) == 0 || actions[0].Id != v.ActionId || actions[0].MatchId != v.MatchId || actions[0].Campaign != v.Campaign {
+			s.t.Errorf("%s: no action for %v: %v", s.line, v, actions)
+			return
+		}
+		s.actions[v.Campaign] = actions[0]
+		actions = actions[1:]
+	}
+	if len(actions) > 0 {
+		s.t.Errorf("%s: actions without a verdict: %v", s.line, actions)
+	}
+}
+
+// compare says how a verdict differs from VERDICT [CAMPAIGN] [(IDS)] [{DETAIL}]; empty: it does not.
+func compare(v *schemas.Verdict, want string) string {
+	want, detail, _ := strings.Cut(want, "{")
+	for _, part := range strings.Split(strings.TrimSuffix(detail, "}"), ";") {
+		if part = strings.TrimSpace(part); part != "" && !bytes.Contains(v.Detail, []byte(part)) {
+			return fmt.Sprintf("detail %s does not hold %s", v.Detail, part)
+		}
+	}
+	want, ids, hasIDs := strings.Cut(want, "(")
+	if ids = strings.TrimSuffix(strings.TrimSpace(ids), ")"); hasIDs && strings.Join(v.EventIds, " ") != ids {
+		return fmt.Sprintf("its events are %v, want %s", v.EventIds, ids)
+	}
+	words := append(strings.Fields(want), "")
+	if v.Verdict != words[0] {
+		return fmt.Sprintf("verdict %s, want %s", v.Verdict, words[0])
+	}
+	if words[1] != "" && v.Campaign != words[1] {
+		return fmt.Sprintf("campaign %s, want %s", v.Campaign, words[1])
+	}
+	return ""
+}
