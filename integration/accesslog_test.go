@@ -87,7 +87,7 @@ func tally(hits []hit, field func(hit) string, most int) []string {
 type visit struct{ at, arrived int64 }
 
 // matches finds, by trying every triple, all matches of "3 page views within 10 minutes, consumed
-// past the last one; events later than 30 s behind the user's newest do not count", as
+// past the last one; events more than a minute behind the user's newest do not count", as
 // `user<TAB>Unix second of the last view`, sorted.
 func matches(hits []hit) []string {
 	byUser := map[string][]hit{}
@@ -99,7 +99,7 @@ func matches(hits []hit) []string {
 		var open []visit
 		newest, floor := int64(-1<<62), int64(-1<<62)
 		for i, v := range views {
-			if v.at < newest-30 {
+			if v.at < newest-60 {
 				continue
 			}
 			newest = max(newest, v.at)
@@ -139,7 +139,7 @@ func triple(open []visit, me visit) (int, bool) {
 func TestBruteForceFindsTheWorkedCases(t *testing.T) {
 	for in, want := range map[string]string{
 		"0 240 599": "599", "0 300 600": "600", "0 300 601": "", "0 360 660 900": "900", "0 60 120 180 240 300": "120 300",
-		"0 100 90": "100", "0 100 60": "", // within the lateness of 30 s, and not
+		"0 100 60": "100", "0 200 100": "", // within the lateness of a minute, and not
 	} {
 		var hits []hit
 		for _, s := range strings.Fields(in) {

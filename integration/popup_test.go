@@ -12,7 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/dwellhq/dwell/internal/bench"
+	"github.com/dwellhq/dwell/internal/browser"
 )
 
 // popupShown says whether the demo page shows a popup.
@@ -20,37 +20,38 @@ const popupShown = `(() => { const h = document.querySelector('#dwell-popup'); r
 
 // page is the demo page in a real Chromium.
 type page struct {
-	t   *testing.T
-	ctx context.Context //nolint:containedctx // chromedp's handle of a tab is a context
+	*browser.Tab
+	t *testing.T
 }
 
 func open(t *testing.T, url string) page {
 	t.Helper()
-	path, err := bench.Browser("")
+	path, err := browser.Find("")
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("what users see is NOT tested: %v", err)
 	}
-	actx, stop := chromedp.NewExecAllocator(context.Background(), bench.BrowserOptions(path)...)
+	tab, stop, err := browser.Open(context.Background(), path, 1100, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(stop)
-	ctx, end := chromedp.NewContext(actx)
-	t.Cleanup(end)
-	p := page{t, ctx}
-	p.do(chromedp.Navigate(url), chromedp.WaitVisible("#win"))
+	p := page{tab, t}
+	p.do("open the page", chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("#win")))
 	return p
 }
 
-func (p page) do(actions ...chromedp.Action[chromedp.Void]) {
+func (p page) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	if err := chromedp.Do(p.ctx, actions...); err != nil {
+	if err := p.Do(what, steps...); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
 func eval[T any](p page, js string) T {
 	p.t.Helper()
-	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+	v, err := browser.Eval[T](p.Tab, js)
 	if err != nil {
-		p.t.Fatalf("%s: %v", js, err)
+		p.t.Fatal(err)
 	}
 	return v
 }
@@ -59,7 +60,7 @@ func eval[T any](p page, js string) T {
 func (p page) press(id string) {
 	p.t.Helper()
 	before := eval[int](p, answers)
-	p.do(chromedp.Click(id))
+	p.do("click "+id, chromedp.Click(chromedp.CSS(id)))
 	waitFor(p.t, func() bool { return eval[int](p, answers) > before }, func() string { return "no answer to " + id })
 }
 
@@ -69,7 +70,7 @@ const answers = `document.querySelectorAll('#log .good').length`
 // screenshot keeps a picture of the page in the folder artifacts.
 func (p page) screenshot(name string) {
 	p.t.Helper()
-	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	png, err := p.Picture()
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func TestFiveSecondsInViewAreInTheLedger(t *testing.T) {
 	s := start(t, backend{name: "embedded"})
 	p := open(t, s.url("/"))
 	user := p.anonymousID()
-	p.do(chromedp.ScrollIntoView("#slot"))
+	p.do("scroll to the slot", chromedp.ScrollIntoView(chromedp.CSS("#slot")))
 	began := time.Now()
 	sql := fmt.Sprintf("SELECT sum(s) FROM (SELECT sec_to - sec_from AS s FROM exposure_ledger FINAL WHERE tenant='demo' AND user='%s' AND slot='demo-banner')", user)
 	var seconds string

@@ -116,7 +116,7 @@ func (s *site) run() {
 		args = append(args, "--"+name+"-port", strconv.Itoa(port))
 	}
 	s.cmd = exec.Command(binary, args...)
-	s.cmd.Env = append(os.Environ(), "DWELL_CONFIG=", "KAFKA=")
+	s.cmd.Env = append(os.Environ(), "KAFKA=embedded")
 	s.out = &output{more: make(chan struct{}), done: make(chan struct{})}
 	pipe, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -193,7 +193,7 @@ func (s *site) dwell(args ...string) string {
 
 func (s *site) tool(args ...string) *exec.Cmd {
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(os.Environ(), "DWELL_CONFIG=", "DWELL_BROKERS="+s.brokers)
+	cmd.Env = append(os.Environ(), "DWELL_BROKERS="+s.brokers)
 	return cmd
 }
 

@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"slices"
 	"time"
 
 	"github.com/chromedp/chromedp"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/dwellhq/dwell/internal/browser"
 )
 
 // Popup measures, in a real browser on the demo page, how long it takes from the event that completes
@@ -51,7 +51,7 @@ const warmups = 3
 
 // Run measures while the background load runs.
 func (p Popup) Run(ctx context.Context) (Times, error) {
-	path, err := Browser(p.Browser)
+	path, err := browser.Find(p.Browser)
 	if err != nil {
 		return Times{}, err
 	}
@@ -86,30 +86,6 @@ func (p Popup) reachable(ctx context.Context) error {
 	return resp.Body.Close()
 }
 
-// Browser finds a Chromium.
-func Browser(path string) (string, error) {
-	if path != "" {
-		return path, nil
-	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("no Chromium in PATH: install one (Debian: sudo apt-get install chromium)")
-}
-
-// BrowserOptions start a Chromium that looks nowhere but at the pages it is told to.
-func BrowserOptions(path string) []chromedp.ExecAllocatorOption {
-	opts := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(path), chromedp.WindowSize(1100, 1000),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	if os.Geteuid() == 0 {
-		opts = append(opts, chromedp.NoSandbox) // Chromium's sandbox does not run as root
-	}
-	return opts
-}
-
 // winThrice sends two wins, then takes the time from the third to its answer and to the popup, and
 // closes the popup. A popup counts from the frame after the one that painted it.
 const winThrice = `(async () => {
@@ -130,16 +106,17 @@ const winThrice = `(async () => {
 })()`
 
 func (p Popup) measure(ctx context.Context, path string) (Times, error) {
-	actx, stop := chromedp.NewExecAllocator(ctx, BrowserOptions(path)...)
+	tab, stop, err := browser.Open(ctx, path, 1100, 1000)
+	if err != nil {
+		return Times{}, err
+	}
 	defer stop()
-	bctx, end := chromedp.NewContext(actx)
-	defer end()
-	if err := chromedp.Do(bctx, chromedp.Navigate(p.URL+"/"), chromedp.WaitVisible("#win")); err != nil {
-		return Times{}, fmt.Errorf("open %s in the browser: %w", p.URL, err)
+	if err := tab.Do("open "+p.URL, chromedp.Navigate(p.URL+"/"), chromedp.WaitVisible(chromedp.CSS("#win"))); err != nil {
+		return Times{}, err
 	}
 	var t Times
 	for i := range warmups + p.N {
-		ms, err := chromedp.Run(bctx, chromedp.Evaluate[[]float64](winThrice, chromedp.EvalAwaitPromise))
+		ms, err := browser.Eval[[]float64](tab, winThrice)
 		if err != nil {
 			return t, fmt.Errorf("popup %d of %d: %w", i+1, warmups+p.N, err)
 		}

@@ -23,7 +23,7 @@ type File struct {
 func Parser(cli any, name, description string, more ...kong.Option) (*kong.Kong, error) {
 	opts := append([]kong.Option{
 		kong.Name(name), kong.Description(description),
-		kong.Configuration(load), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.UsageOnError(),
+		kong.Configuration(load), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.ShortUsageOnError(),
 	}, more...)
 	p, err := kong.New(cli, opts...)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dwellhq/dwell/kafka"
+	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
@@ -101,7 +102,7 @@ func Apply(ctx context.Context, cluster kafka.Config, tenant string, campaigns [
 	}
 	var changes []Change
 	for _, c := range campaigns {
-		ch := Change{Kind: campaign.Kind, Name: c.Name, Version: c.Version, What: "created"}
+		ch := Change{Kind: engage.Kind, Name: c.Name, Version: c.Version, What: "created"}
 		if old, ok := now[key(tenant, c.Name)]; ok {
 			ch.What = "changed"
 			if old.Version == c.Version {
@@ -122,7 +123,7 @@ func Apply(ctx context.Context, cluster kafka.Config, tenant string, campaigns [
 	return changes, out.Close()
 }
 
-func key(tenant, name string) string { return campaign.Kind + "/" + tenant + "/" + name }
+func key(tenant, name string) string { return engage.Kind + "/" + tenant + "/" + name }
 
 // current is what is declared now, by key.
 func current(ctx context.Context, cluster kafka.Config) (map[string]*schemas.Declaration, error) {

@@ -22,7 +22,7 @@ func logOf(cfg Config, child string) string {
 // children are the parts of a run, in the order in which they start.
 func children(cfg Config, self, lib, secret string) []supervise.Spec {
 	env := []string{
-		"DWELL_CONFIG=", "DWELL_ADMIN=127.0.0.1:0", "DWELL_INSTANCE=dev",
+		"DWELL_ADMIN=127.0.0.1:0", "DWELL_INSTANCE=dev",
 		"DWELL_BROKERS=" + strings.Join(cfg.brokers(), ","),
 		"DWELL_PARTITIONS=" + strconv.Itoa(cfg.Partitions),
 		"DWELL_CLICKHOUSE=" + cfg.clickHouse(),

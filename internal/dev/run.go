@@ -55,6 +55,10 @@ func run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	// The parts' settings come from this run alone.
+	if err := os.Unsetenv("DWELL_CONFIG"); err != nil {
+		return fmt.Errorf("clear DWELL_CONFIG: %w", err)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)

@@ -23,6 +23,8 @@ type Config struct {
 	Tenant string
 	// Again sends lines that the log already has; their ids are known, so they do not count again.
 	Again bool
+	// Rate is the most lines a second; zero means as fast as the brokers take them.
+	Rate float64
 	// Progress, if set, is called about twice a second and at the end.
 	Progress func(Progress)
 }
@@ -128,6 +130,10 @@ func (r *run) all(ctx context.Context, src *source) (Progress, error) {
 		if r.progress.Lines <= r.mark.Lines {
 			continue
 		}
+		if err := r.pace(ctx); err != nil {
+			r.progress.Lines-- // this one was not sent
+			return r.progress, errors.Join(err, r.save(context.WithoutCancel(ctx), false))
+		}
 		if err := r.line(src.text); err != nil {
 			return r.progress, fmt.Errorf("%s:%d: %w", r.cfg.File, r.progress.Lines, err)
 		}
@@ -144,6 +150,29 @@ func (r *run) all(ctx context.Context, src *source) (Progress, error) {
 	err := r.save(ctx, true)
 	r.tell(true)
 	return r.progress, err
+}
+
+// pace holds the rate, and notices the end of ctx.
+func (r *run) pace(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if r.cfg.Rate <= 0 {
+		return nil
+	}
+	due := r.began.Add(time.Duration(float64(r.progress.Lines-r.progress.Resumed-1) / r.cfg.Rate * float64(time.Second)))
+	wait := time.Until(due)
+	if wait <= 0 {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // line sends one line as an event, or as a dead letter.

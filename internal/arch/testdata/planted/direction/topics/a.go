@@ -1,0 +1,7 @@
+// Package topics reaches up.
+package topics
+
+import (
+	_ "github.com/dwellhq/dwell/processors" // want direction
+	_ "github.com/dwellhq/dwell/schemas"
+)

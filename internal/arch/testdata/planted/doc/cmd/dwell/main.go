@@ -1,0 +1,4 @@
+// Command dwell names things for itself only.
+package main
+
+func Exported() {}

@@ -1,0 +1,8 @@
+package engage
+
+import (
+	_ "os"
+	"time"
+)
+
+var _ = time.Now()

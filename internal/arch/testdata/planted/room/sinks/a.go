@@ -1,0 +1,2 @@
+// Package sinks is in its place.
+package sinks

@@ -1,0 +1,2 @@
+// Package dwell lies in the root.
+package dwell // want room

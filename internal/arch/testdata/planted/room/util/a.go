@@ -1,0 +1,2 @@
+// Package util is nowhere in the layout.
+package util // want room

@@ -1,0 +1,4 @@
+// Package sinks is fine.
+package sinks
+
+func init() {} // want init

@@ -1,0 +1,4 @@
+// Package store keeps rows.
+package store
+
+import _ "github.com/cockroachdb/pebble/v2"

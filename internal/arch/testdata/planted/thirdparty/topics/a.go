@@ -1,0 +1,4 @@
+// Package topics needs nothing.
+package topics
+
+import _ "google.golang.org/protobuf/proto" // want third-party

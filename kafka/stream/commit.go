@@ -1,0 +1,209 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dwellhq/dwell/kafka/stream/table"
+)
+
+// endTime bounds the end of a transaction. A member that was thrown out of its group would wait for
+// a heartbeat that its own blocked rebalance holds back.
+const endTime = 5 * time.Second
+
+// errUncommitted is an end of a transaction that we did not want. Whether the brokers committed it
+// all the same may be unknown: a new client finds out where they stand.
+var errUncommitted = errors.New("the brokers did not commit")
+
+// commit produces what the partitions have to say and ends the transaction. goka must have nothing
+// under way. The order is what makes it exact: first all records are acknowledged, then the offsets
+// are bound to the group's generation, then it ends, then the local store follows.
+func (m *member) commit(s *session) error {
+	start := time.Now()
+	defer func() { m.p.count.commitSeconds.Observe(time.Since(start).Seconds()) }()
+	tables := s.tables()
+	records, err := outgoing(tables)
+	switch {
+	case errors.Is(err, table.ErrRetry):
+		m.p.log.Warn("aborting, to find the record that fails", "err", err)
+		return m.conclude(s, kgo.TryAbort)
+	case err != nil:
+		m.abandon(s)
+		return err
+	}
+	if refused, err := m.produce(records); err != nil {
+		return err
+	} else if refused != nil {
+		if refused.permanent() {
+			m.abandon(s)
+			return refused
+		}
+		m.p.log.Warn("aborting", "err", refused)
+		return m.conclude(s, kgo.TryAbort)
+	}
+	if empty(records) && len(m.sess.Client().UncommittedOffsets()) == 0 {
+		return each(tables, (*table.Partition).Committed)
+	}
+	return m.conclude(s, kgo.TryCommit)
+}
+
+// abandon aborts because the processor fails; that is the error to report.
+func (m *member) abandon(s *session) {
+	if err := m.conclude(s, kgo.TryAbort); err != nil {
+		m.p.log.Warn("abort failed", "err", err)
+	}
+}
+
+// outgoing collects the records of every partition; the first error wins over ErrRetry.
+func outgoing(tables []*table.Partition) ([][]*kgo.Record, error) {
+	records := make([][]*kgo.Record, len(tables))
+	errs := make([]error, len(tables))
+	var g errgroup.Group
+	for i, t := range tables {
+		g.Go(func() error {
+			records[i], errs[i] = t.Outgoing()
+			return nil
+		})
+	}
+	_ = g.Wait() // errs has them all
+	var retry error
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, table.ErrRetry) {
+			return nil, err
+		}
+		retry = errors.Join(retry, err)
+	}
+	return records, retry
+}
+
+func empty(records [][]*kgo.Record) bool {
+	for _, r := range records {
+		if len(r) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// produce sends the records and waits for all acknowledgements. A record that failed fails the
+// transaction: the client would commit what is left of it.
+func (m *member) produce(records [][]*kgo.Record) (*produceError, error) {
+	m.failure.Store(nil)
+	ctx, cancel := context.WithTimeout(context.Background(), m.p.cfg.TxnTimeout)
+	defer cancel()
+	var g errgroup.Group
+	for _, recs := range records {
+		if len(recs) == 0 {
+			continue
+		}
+		g.Go(func() error {
+			for _, r := range recs {
+				m.sess.Produce(ctx, r, m.acknowledged)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // acknowledged has the errors
+	if err := m.sess.Client().Flush(ctx); err != nil {
+		return nil, &lost{fmt.Errorf("wait for the records of a transaction: %w", err)}
+	}
+	return m.failure.Load(), nil
+}
+
+func (m *member) acknowledged(r *kgo.Record, err error) {
+	if err != nil {
+		m.failure.CompareAndSwap(nil, &produceError{r.Topic, string(r.Key), len(r.Key) + len(r.Value), err})
+	}
+}
+
+// conclude ends the transaction, tells the partitions, and begins the next one. After an abort the
+// client goes back to what was committed; without a session there are no partitions to tell.
+func (m *member) conclude(s *session, want kgo.TransactionEndTry) error {
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	committed, err := m.sess.End(m.pin(ctx, s), want)
+	m.lastEnd = time.Now()
+	m.rush.Store(false)
+	if s != nil {
+		if rerr := m.resolve(s, committed); rerr != nil {
+			return rerr
+		}
+	}
+	switch {
+	case err != nil:
+		return m.p.classify("end a transaction", err)
+	case bool(want) && !committed:
+		return &lost{errUncommitted}
+	}
+	if err := m.sess.Begin(); err != nil {
+		return m.p.classify("begin a transaction", err)
+	}
+	return nil
+}
+
+// resolve tells the partitions how the transaction ended.
+func (m *member) resolve(s *session, committed bool) error {
+	if committed {
+		m.aborts = 0
+		m.p.count.commits.Add(1)
+		return each(s.tables(), (*table.Partition).Committed)
+	}
+	m.aborts++
+	m.p.count.aborts.Add(1)
+	return each(s.tables(), func(t *table.Partition) error {
+		t.Aborted()
+		return nil
+	})
+}
+
+// each calls f for all partitions, side by side.
+func each(tables []*table.Partition, f func(*table.Partition) error) error {
+	var g errgroup.Group
+	for _, t := range tables {
+		g.Go(func() error { return f(t) })
+	}
+	return g.Wait()
+}
+
+// pin binds the transaction to the group's generation when no offset moved, because only timers
+// fired: it commits one unchanged offset. Else nothing would stop an instance that was thrown out of
+// the group, and does not know it yet, from committing what its successor does as well.
+func (m *member) pin(ctx context.Context, s *session) context.Context {
+	if s == nil {
+		return ctx
+	}
+	topic, partition, offset, ok := m.anchor(s)
+	return kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+		if len(req.Topics) > 0 {
+			return nil
+		}
+		if !ok {
+			return errors.New("no offset to bind the transaction to")
+		}
+		rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		rp.Partition, rp.Offset, rp.LeaderEpoch = partition, offset, -1
+		rt := kmsg.NewTxnOffsetCommitRequestTopic()
+		rt.Topic, rt.Partitions = topic, []kmsg.TxnOffsetCommitRequestTopicPartition{rp}
+		req.Topics = append(req.Topics, rt)
+		return nil
+	})
+}
+
+// anchor is an offset of a partition of ours where the group stands.
+func (m *member) anchor(s *session) (topic string, partition int32, offset int64, ok bool) {
+	known := m.sess.Client().CommittedOffsets()
+	for _, t := range s.tables() {
+		for i, in := range m.p.def.Inputs {
+			if o := m.position(known, t.Number(), in.Name, t.Position(i)); o != table.Unknown {
+				return in.Name, t.Number(), o, true
+			}
+		}
+	}
+	return "", 0, 0, false
+}

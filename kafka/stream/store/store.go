@@ -1,0 +1,98 @@
+// Package store keeps the rows of one table partition on this machine. It is a cold cache of the
+// table topic, never a truth: it holds what was committed up to an offset of that topic, rows and
+// offset in one atomic write, and may be thrown away at any time.
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Row is a row as it is stored; a nil Value is a deleted row.
+type Row struct{ Key, Value []byte }
+
+// Store holds the rows of one partition. Close may be called by another goroutine than the one that
+// reads and writes, but not while it does.
+type Store struct {
+	rows   rows
+	topic  [16]byte
+	offset int64
+	clear  func(meta []byte) error
+	close  func() error
+}
+
+// rows is what the map and pebble have in common.
+type rows interface {
+	get(key []byte) ([]byte, error)
+	apply(rows []Row, meta []byte) error
+	each(fn func(key, value []byte) error) error
+}
+
+// none is the offset of a store that holds nothing.
+const none = -1
+
+// Offset is the offset, in the table topic, of the last record that the rows hold; -1 means that
+// the store is empty.
+func (s *Store) Offset() int64 { return s.offset }
+
+// Topic is the id of the table topic that the rows came from; zeros mean unknown.
+func (s *Store) Topic() [16]byte { return s.topic }
+
+// Get returns a copy of a row's value; nil means that there is no such row.
+func (s *Store) Get(key []byte) ([]byte, error) {
+	v, err := s.rows.get(key)
+	if err != nil {
+		return nil, fmt.Errorf("read row %q from the local store: %w", key, err)
+	}
+	return v, nil
+}
+
+// Apply writes rows, in order, and the offset up to which they bring the store: all or nothing, also
+// when the process is killed. It does not wait for the disk. An offset lower than the present one
+// leaves that as it is.
+func (s *Store) Apply(rows []Row, offset int64) error {
+	offset = max(offset, s.offset)
+	if err := s.rows.apply(rows, encodeMeta(s.topic, offset)); err != nil {
+		return fmt.Errorf("write %d rows to the local store: %w", len(rows), err)
+	}
+	s.offset = offset
+	return nil
+}
+
+// Each calls fn for every row, in no special order, and stops at its first error. Key and value are
+// valid until fn returns.
+func (s *Store) Each(fn func(key, value []byte) error) error {
+	if err := s.rows.each(fn); err != nil {
+		return fmt.Errorf("scan the local store: %w", err)
+	}
+	return nil
+}
+
+// Reset empties the store; from now on it holds rows of the topic with this id.
+func (s *Store) Reset(topic [16]byte) error {
+	if err := s.clear(encodeMeta(topic, none)); err != nil {
+		return fmt.Errorf("empty the local store: %w", err)
+	}
+	s.topic, s.offset = topic, none
+	return nil
+}
+
+// Close saves what was written and frees the store.
+func (s *Store) Close() error {
+	if err := s.close(); err != nil {
+		return fmt.Errorf("close the local store: %w", err)
+	}
+	return nil
+}
+
+func encodeMeta(topic [16]byte, offset int64) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(offset)), topic[:]...)
+}
+
+func decodeMeta(b []byte) (topic [16]byte, offset int64, ok bool) {
+	if len(b) != 24 {
+		return topic, none, false
+	}
+	copy(topic[:], b[8:])
+	return topic, int64(binary.BigEndian.Uint64(b)), true
+}

@@ -1,0 +1,160 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/dwellhq/dwell/topics"
+)
+
+const (
+	// defaultMaxBytes is Kafka's own limit of a record batch, as clients know it.
+	defaultMaxBytes = 1_000_012
+	// recordOverhead is the most that a record and its batch add to key and value.
+	recordOverhead = 512
+	// topicAppears is how long a topic that was just created may stay invisible.
+	topicAppears = 5 * time.Second
+)
+
+// checkTopics finds every topic that the processor needs, reports all faults, and returns the number
+// of partitions of its inputs. Topics of blocks have as many, because blocks stay in their partition.
+func (p *Processor) checkTopics(ctx context.Context) (int, error) {
+	var faults []error
+	count := func(t *topics.Spec) int {
+		_, n, err := p.admin.Topic(ctx, t.Name, topicAppears)
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			err = fmt.Errorf("topic %s does not exist: create it with kafka.Ensure, or dwell topics apply", t.Name)
+		}
+		if err != nil {
+			faults = append(faults, err)
+		}
+		return n
+	}
+	first := p.def.Inputs[0]
+	partitions := count(first)
+	same := func(t *topics.Spec, why string) {
+		if n := count(t); n != 0 && partitions != 0 && n != partitions {
+			faults = append(faults, fmt.Errorf("topic %s has %d partitions and %s has %d: %s, so make them equal", t.Name, n, first.Name, partitions, why))
+		}
+	}
+	for _, t := range p.def.Inputs[1:] {
+		same(t, "a user's records of all inputs must meet in one partition")
+	}
+	for _, t := range p.def.Outputs {
+		if t.Pack != nil {
+			same(t, "blocks lie in the partition they came from")
+		} else {
+			count(t)
+		}
+	}
+	count(topics.DeadLetters.Spec)
+	return partitions, errors.Join(faults...)
+}
+
+// maxBytes is the most that key and value of a record in the topic may have.
+func (p *Processor) maxBytes(topic string) int { return int(p.batchBytes(topic)) - recordOverhead }
+
+// batchBytes is the most that a record batch in the topic may have.
+func (p *Processor) batchBytes(topic string) int32 {
+	if topic == p.shared.Topic {
+		return int32(max(defaultMaxBytes, p.def.MaxRowBytes+keyAllowance))
+	}
+	for _, t := range append(slices.Clone(p.def.Outputs), topics.DeadLetters.Spec) {
+		if t.Name == topic && t.MaxMessageBytes > 0 {
+			return int32(t.MaxMessageBytes)
+		}
+	}
+	return defaultMaxBytes
+}
+
+// keyAllowance is room for a row's key beside the largest row.
+const keyAllowance = 64 << 10
+
+// pinned says that records in the topic name their own partition: rows lie where their input does,
+// whatever its producer's idea of a partition was.
+func (p *Processor) pinned(topic string) bool {
+	if topic == p.shared.Topic {
+		return true
+	}
+	return slices.ContainsFunc(p.def.Outputs, func(t *topics.Spec) bool { return t.Name == topic && t.Pack != nil })
+}
+
+// topicManager is a goka.TopicManager. goka's interface knows no context: ctx is that of Run.
+type topicManager struct {
+	p          *Processor
+	ctx        context.Context
+	partitions int
+}
+
+// Partitions implements goka.TopicManager. The topic of wakes exists here only.
+func (m topicManager) Partitions(topic string) ([]int32, error) {
+	n := m.partitions
+	if topic != m.p.wakeTopic() {
+		var err error
+		if _, n, err = m.p.admin.Topic(m.ctx, topic, topicAppears); err != nil {
+			return nil, err
+		}
+	}
+	numbers := make([]int32, n)
+	for i := range numbers {
+		numbers[i] = int32(i)
+	}
+	return numbers, nil
+}
+
+// GetOffset implements goka.TopicManager. The end is the high watermark: behind a transaction that a
+// dead instance left open there may be rows that count.
+func (m topicManager) GetOffset(topic string, partition int32, at int64) (int64, error) {
+	span, err := m.p.admin.Span(m.ctx, topic, partition)
+	switch {
+	case err != nil:
+		return 0, err
+	case at == sarama.OffsetOldest:
+		return span.Start, nil
+	case at == sarama.OffsetNewest:
+		return span.End, nil
+	}
+	return 0, errUnused
+}
+
+// EnsureTableExists implements goka.TopicManager.
+func (m topicManager) EnsureTableExists(topic string, partitions int) error {
+	_, n, err := m.p.admin.Topic(m.ctx, topic, 0)
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return m.create(topic, partitions)
+	case err != nil:
+		return err
+	case n != partitions:
+		return fmt.Errorf("table %s has %d partitions and the inputs have %d: rows would be lost; copy the table and the inputs into new topics", topic, n, partitions)
+	}
+	return nil
+}
+
+func (m topicManager) create(topic string, partitions int) error {
+	settings := map[string]string{"cleanup.policy": "compact"}
+	if b := m.p.batchBytes(topic); b > defaultMaxBytes {
+		settings["max.message.bytes"] = strconv.Itoa(int(b))
+	}
+	if err := m.p.admin.Create(m.ctx, topic, partitions, settings); err != nil {
+		return err
+	}
+	_, _, err := m.p.admin.Topic(m.ctx, topic, topicAppears) // waits until it is visible
+	return err
+}
+
+// EnsureStreamExists implements goka.TopicManager: it is for loops, and there are none.
+func (m topicManager) EnsureStreamExists(string, int) error { return errUnused }
+
+// EnsureTopicExists implements goka.TopicManager. goka never asks.
+func (m topicManager) EnsureTopicExists(string, int, int, map[string]string) error { return errUnused }
+
+// Close implements goka.TopicManager.
+func (m topicManager) Close() error { return nil }

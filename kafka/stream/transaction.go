@@ -1,0 +1,235 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/dwellhq/dwell/kafka/stream/table"
+)
+
+const (
+	// maxRecords bounds a transaction.
+	maxRecords = 50_000
+	// gap is how long after the last one a transaction may end early: sooner, the markers of the
+	// last are in the way.
+	gap = 6 * time.Millisecond
+	// idleWait is how long nothing may happen before we look for rows to wake.
+	idleWait = 100 * time.Millisecond
+	// abortPause is the first pause after a second abort in a row; it doubles up to abortPauseMax.
+	abortPause, abortPauseMax = 10 * time.Millisecond, time.Second
+)
+
+// run ends transactions until ctx ends or an error ends this client.
+func (m *member) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if s := m.current(); s != nil {
+			ok, err := s.await(ctx)
+			if ok {
+				err = m.renew(s)
+			}
+			if err != nil || ctx.Err() != nil {
+				return err
+			}
+		}
+		if err := m.turn(ctx); err != nil {
+			return err
+		}
+		if m.aborts > 1 {
+			pause(ctx, min(abortPause<<min(m.aborts, 10), abortPauseMax))
+		}
+	}
+	return nil
+}
+
+// renew gives a new session a transaction of its own. kgo refuses to commit one during which
+// partitions were revoked, even if it was empty. This costs the brokers nothing.
+func (m *member) renew(s *session) error {
+	if m.seen == s {
+		return nil
+	}
+	m.seen = s
+	return m.conclude(nil, kgo.TryAbort)
+}
+
+// transaction is what turn collects.
+type transaction struct {
+	s       *session
+	open    bool // something was delivered to goka
+	start   time.Time
+	records int
+}
+
+// turn polls, delivers, and ends at most one transaction. A poll blocks rebalances until turn
+// returns, so the assignment, the generation and all partitions stay as they are meanwhile.
+func (m *member) turn(ctx context.Context) error {
+	defer m.sess.AllowRebalance()
+	var t transaction
+	for {
+		rushed := m.rush.Load()
+		wait := m.patience(&t, rushed)
+		if t.open && (wait <= 0 || t.records >= maxRecords) {
+			break
+		}
+		fetches := m.poll(ctx, wait, maxRecords-t.records, rushed)
+		if err := m.fetchErrors(fetches); err != nil {
+			return m.giveUp(&t, err)
+		}
+		if !t.open {
+			if t.s = m.current(); !t.s.usable() {
+				return m.putBack(fetches)
+			}
+		}
+		if !m.deliver(&t, fetches) {
+			return m.giveUp(&t, nil)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		if !t.open && !m.wake(&t) {
+			return nil
+		}
+	}
+	if !t.open {
+		return nil
+	}
+	return m.finish(&t)
+}
+
+// usable says that records can be delivered.
+func (s *session) usable() bool {
+	if s == nil {
+		return false
+	}
+	select {
+	case <-s.ready:
+		return s.ctx.Err() == nil
+	default:
+		return false
+	}
+}
+
+// patience is how long to wait for more records.
+func (m *member) patience(t *transaction, rushed bool) time.Duration {
+	if !t.open {
+		if m.behind {
+			return 0
+		}
+		return idleWait
+	}
+	end := t.start.Add(m.p.cfg.Interval)
+	if early := m.lastEnd.Add(gap); rushed && early.Before(end) {
+		end = early
+	}
+	return time.Until(end)
+}
+
+// poll waits for records; something urgent ends it early.
+func (m *member) poll(ctx context.Context, wait time.Duration, most int, rushed bool) kgo.Fetches {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	m.unpoll.Store(&cancel)
+	if m.rush.Load() != rushed {
+		cancel()
+	}
+	return m.sess.PollRecords(ctx, most)
+}
+
+// hurry is called in goka's goroutines when something urgent was emitted.
+func (m *member) hurry() {
+	if m.rush.CompareAndSwap(false, true) {
+		if cancel := m.unpoll.Load(); cancel != nil {
+			(*cancel)()
+		}
+	}
+}
+
+// deliver hands every fetched batch to goka. False means that goka's session ended.
+func (m *member) deliver(t *transaction, fetches kgo.Fetches) bool {
+	ok := true
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		part := m.p.partition(f.Partition)
+		if len(f.Records) == 0 || !ok || part == nil {
+			ok = ok && (len(f.Records) == 0 || part != nil)
+			return
+		}
+		if !t.open {
+			t.open, t.start = true, time.Now()
+		}
+		t.records += len(f.Records)
+		last := f.Records[len(f.Records)-1].Offset
+		ok = t.s.deliver(f.Topic, f.Partition, last, batch{part: part, input: m.p.input(f.Topic), records: f.Records})
+	})
+	return ok
+}
+
+func (p *Processor) input(topic string) int {
+	for i, in := range p.def.Inputs {
+		if in.Name == topic {
+			return i
+		}
+	}
+	return -1
+}
+
+// putBack returns records that came before their partitions were set up: they will come again.
+func (m *member) putBack(fetches kgo.Fetches) error {
+	if fetches.NumRecords() == 0 {
+		return nil
+	}
+	return m.conclude(nil, kgo.TryAbort)
+}
+
+// giveUp abandons the transaction with its client. Nothing of it was produced.
+func (m *member) giveUp(t *transaction, err error) error {
+	if t.open {
+		t.s.cancel()
+		<-t.s.done
+		if err == nil {
+			err = &lost{errors.Join(errHost, t.s.err)}
+		}
+	}
+	return err
+}
+
+// wake delivers what is due, and says whether anything was. goka must have nothing under way.
+func (m *member) wake(t *transaction) bool {
+	m.behind = false
+	if !m.p.def.Wakes {
+		return false
+	}
+	for _, part := range t.s.tables() {
+		limit := part.Time(m.readTo(part))
+		if _, due := part.Due(limit); !due {
+			m.lookIfLate(part)
+			continue
+		}
+		if !t.s.deliverWakes(part, limit) {
+			return true // drain tells what became of the session
+		}
+		if !t.open {
+			t.open, t.start = true, time.Now()
+		}
+		m.behind = true
+	}
+	return m.behind
+}
+
+// lookIfLate asks where the inputs end when only the wall clock can be what a deadline waits for.
+func (m *member) lookIfLate(part *table.Partition) {
+	now := m.p.shared.Now().UnixMilli()
+	if _, late := part.Due(now - table.Grace); late {
+		m.look(now)
+	}
+}
+
+// finish waits for goka and ends the transaction.
+func (m *member) finish(t *transaction) error {
+	if !t.s.drain() || m.wake(t) && !t.s.drain() {
+		return m.giveUp(t, nil)
+	}
+	m.rush.Store(false)
+	return m.commit(t.s)
+}
