@@ -42,8 +42,10 @@ func TestEveryKindOfCallIsTaken(t *testing.T) {
 	r := newRig(t, fast())
 	for _, kind := range []string{"track", "identify", "page", "screen", "group", "alias"} {
 		// The path says what it is, whatever the body thinks.
-		if a := r.post("/v1/"+kind, `{"type":"screen","anonymousId":"a1","event":"e","writeKey":"`+pub+`"}`, header("Content-Type", "text/plain;charset=UTF-8")); a.code != 200 {
-			t.Errorf("%s: %d %s", kind, a.code, a.text)
+		for _, media := range []string{"text/plain;charset=UTF-8", "application/x-www-form-urlencoded"} { // the second is what curl -d says
+			if a := r.post("/v1/"+kind, `{"type":"screen","anonymousId":"a1","event":"e","writeKey":"`+pub+`"}`, header("Content-Type", media)); a.code != 200 {
+				t.Errorf("%s: %d %s", kind, a.code, a.text)
+			}
 		}
 	}
 	_, events := read(r, topics.Events, 6)
@@ -71,7 +73,8 @@ func TestRefusalsSayWhatWhereAndWhatToDo(t *testing.T) {
 		"bad time":          {"POST", "/v1/track", `{"userId":"a","event":"e","timestamp":"noon"}`, nil, 400, "body"},
 		"not UTF-8":         {"POST", "/v1/track", "{\"userId\":\"a\xff\",\"event\":\"e\"}", nil, 400, "body"},
 		"empty":             {"POST", "/v1/track", ``, nil, 400, "body"},
-		"form":              {"POST", "/v1/track", win, []func(*http.Request){header("Content-Type", "application/x-www-form-urlencoded")}, 400, "Content-Type"},
+		"multipart":         {"POST", "/v1/track", win, []func(*http.Request){header("Content-Type", "multipart/form-data; boundary=x")}, 400, "Content-Type"},
+		"a real form":       {"POST", "/v1/track", "event=win&userId=ann", []func(*http.Request){header("Content-Type", "application/x-www-form-urlencoded")}, 400, "body"},
 		"brotli":            {"POST", "/v1/track", win, []func(*http.Request){header("Content-Encoding", "br")}, 400, "Content-Encoding"},
 		"no gzip":           {"POST", "/v1/track", win, []func(*http.Request){header("Content-Encoding", "gzip")}, 400, "body"},
 		"large event":       {"POST", "/v1/track", `{"userId":"a","event":"` + long + `"}`, nil, 413, "body"},

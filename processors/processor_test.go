@@ -179,7 +179,7 @@ func TestActionIDIsTheSameOnAReplay(t *testing.T) {
 		}
 		return a.Id
 	}
-	if id(1) != id(1) || id(1) == id(2) || len(id(1)) != 32 {
+	if first, again := id(1), id(1); first != again || first == id(2) || len(first) != 32 {
 		t.Error("ids are drawn, not derived")
 	}
 	if processors.DeriveID("ab", "c") == processors.DeriveID("a", "bc") {

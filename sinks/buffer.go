@@ -70,10 +70,10 @@ func (b *Buffer) Add(now time.Time, r Record, rows Rows) {
 	}
 }
 
-// Empty: no record is held.
+// Empty says that no record is held.
 func (b *Buffer) Empty() bool { return b.held == 0 }
 
-// Full: a limit of size is met, and Add must wait for Seal.
+// Full says that a limit of size is met, and Add must wait for Seal.
 func (b *Buffer) Full() bool { return b.nrows >= b.cfg.Rows || b.nbytes >= b.cfg.Bytes }
 
 // Due says how long until a range is to be sealed: zero or less for now. ok is false for an empty buffer.

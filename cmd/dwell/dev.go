@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -75,8 +76,7 @@ func (c *embeddedKafkaCmd) real(ctx context.Context) (role.Part, error) {
 			case <-ctx.Done():
 				return k.Close()
 			case err := <-k.Failed():
-				k.Close()
-				return err
+				return errors.Join(err, k.Close())
 			}
 		},
 	}, nil

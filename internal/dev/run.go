@@ -43,7 +43,10 @@ func run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Release()
+	return errors.Join(runLocked(ctx, cfg, lock), lock.Release())
+}
+
+func runLocked(ctx context.Context, cfg Config, lock *supervise.DirLock) error {
 	if err := cfg.checkPorts(); err != nil {
 		return err
 	}

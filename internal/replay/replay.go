@@ -63,8 +63,8 @@ func Run(ctx context.Context, cluster kafka.Config, cfg Config) (Progress, error
 	if err := r.connect(cluster); err != nil {
 		return r.progress, err
 	}
-	defer r.disconnect()
-	return r.all(ctx, src)
+	p, err := r.all(ctx, src)
+	return p, errors.Join(err, r.disconnect())
 }
 
 // resume finds the mark of an earlier run.

@@ -98,23 +98,23 @@ func (s *session) tables() []*table.Partition {
 	return all
 }
 
-// await waits until the partitions are set up; false means that they are not, or not any more.
-func (s *session) await(ctx context.Context) (bool, error) {
+// await waits until the partitions are set up or the session is over. An error means that goka failed.
+func (s *session) await(ctx context.Context) error {
 	select {
 	case <-s.ready:
 	case <-s.done:
 	case <-ctx.Done():
-		return false, nil
+		return nil
 	}
 	select {
 	case <-s.done:
 	default:
-		return s.ctx.Err() == nil, nil
+		return nil
 	}
 	if s.gone.Load() {
-		return false, nil
+		return nil
 	}
-	return false, &lost{cmp.Or(s.err, errHost)}
+	return &lost{cmp.Or(s.err, errHost)}
 }
 
 // run sets the partitions up, consumes until the session's end, and cleans up.

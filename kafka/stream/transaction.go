@@ -26,11 +26,7 @@ const (
 func (m *member) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if s := m.current(); s != nil {
-			ok, err := s.await(ctx)
-			if ok {
-				err = m.renew(s)
-			}
-			if err != nil || ctx.Err() != nil {
+			if err := s.await(ctx); err != nil || ctx.Err() != nil {
 				return err
 			}
 		}
@@ -42,16 +38,6 @@ func (m *member) run(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// renew gives a new session a transaction of its own. kgo refuses to commit one during which
-// partitions were revoked, even if it was empty. This costs the brokers nothing.
-func (m *member) renew(s *session) error {
-	if m.seen == s {
-		return nil
-	}
-	m.seen = s
-	return m.conclude(nil, kgo.TryAbort)
 }
 
 // transaction is what turn collects.
@@ -78,8 +64,8 @@ func (m *member) turn(ctx context.Context) error {
 			return m.giveUp(&t, err)
 		}
 		if !t.open {
-			if t.s = m.current(); !t.s.usable() {
-				return m.putBack(fetches)
+			if t.s = m.current(); !t.s.usable() || t.s != m.seen {
+				return m.putBack(t.s, fetches)
 			}
 		}
 		if !m.deliver(&t, fetches) {
@@ -174,11 +160,14 @@ func (p *Processor) input(topic string) int {
 	return -1
 }
 
-// putBack returns records that came before their partitions were set up: they will come again.
-func (m *member) putBack(fetches kgo.Fetches) error {
-	if fetches.NumRecords() == 0 {
+// putBack returns records to the log, to come again: their partitions are not set up yet, or the open
+// transaction is of an earlier session. kgo refuses to commit one during which partitions were
+// revoked, even if it was empty until then. This costs the brokers nothing.
+func (m *member) putBack(s *session, fetches kgo.Fetches) error {
+	if m.seen == s && fetches.NumRecords() == 0 {
 		return nil
 	}
+	m.seen = s
 	return m.conclude(nil, kgo.TryAbort)
 }
 

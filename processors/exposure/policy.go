@@ -65,11 +65,18 @@ func (p Policy) Validate() error {
 		field      string
 		v, lo, top int64
 	}{
-		{"PixelShare", p.PixelShare, 1, 1_000_000}, {"LargePx", p.LargePx, 0, maxPolicy},
-		{"RunMS", p.RunMS, 1, maxPolicy}, {"VideoRunMS", p.VideoRunMS, 1, maxPolicy}, {"CapS", p.CapS, 0, maxPolicy},
-		{"EngagedMS", p.EngagedMS, 0, maxPolicy}, {"HeartbeatMS", p.HeartbeatMS, 1, maxPolicy}, {"GapMS", p.GapMS, 1, maxPolicy},
-		{"WaitMS", p.WaitMS, 1, maxPolicy}, {"CloseMS", p.CloseMS, 1, maxPolicy},
-		{"FastMS", p.FastMS, 0, maxPolicy}, {"ClockAgeMS", p.ClockAgeMS, 0, keepMS},
+		{"PixelShare", p.PixelShare, 1, 1_000_000},
+		{"LargePx", p.LargePx, 0, maxPolicy},
+		{"RunMS", p.RunMS, 1, maxPolicy},
+		{"VideoRunMS", p.VideoRunMS, 1, maxPolicy},
+		{"CapS", p.CapS, 0, maxPolicy},
+		{"EngagedMS", p.EngagedMS, 0, maxPolicy},
+		{"HeartbeatMS", p.HeartbeatMS, 1, maxPolicy},
+		{"GapMS", p.GapMS, 1, maxPolicy},
+		{"WaitMS", p.WaitMS, 1, maxPolicy},
+		{"CloseMS", p.CloseMS, 1, maxPolicy},
+		{"FastMS", p.FastMS, 0, maxPolicy},
+		{"ClockAgeMS", p.ClockAgeMS, 0, keepMS},
 	} {
 		if f.v < f.lo || f.v > f.top {
 			faults = append(faults, fmt.Errorf("%s: %d lies outside %d to %d", f.field, f.v, f.lo, f.top))

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/proctest"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
@@ -145,5 +144,5 @@ func TestOnlyABadPolicyPanics(t *testing.T) {
 			t.Error("New took a policy that does not validate")
 		}
 	}()
-	var _ *processors.Def = New(Policy{})
+	_ = New(Policy{})
 }

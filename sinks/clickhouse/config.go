@@ -88,10 +88,6 @@ func (c Config) options() (*clickhouse.Options, error) {
 }
 
 func identifier(s string) bool {
-	for _, c := range s {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_') {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 64
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+	return s != "" && len(s) <= 64 && strings.Trim(s, letters) == ""
 }

@@ -57,8 +57,9 @@ func closureOf(e ast.Expr) (closure, bool) {
 		default:
 			return compared(name, call.Args())
 		}
+	default:
+		return nil, false
 	}
-	return nil, false
 }
 
 // joined is && (no decides) or || (yes decides): the deciding side decides even when another fails.
@@ -79,6 +80,7 @@ func joined(args []ast.Expr, decides truth) (closure, bool) {
 				return decides
 			case failed:
 				outcome = failed
+			default: // the other side decides nothing yet
 			}
 		}
 		return outcome
@@ -93,8 +95,9 @@ func negated(args []ast.Expr) (closure, bool) {
 			return no
 		case no:
 			return yes
+		default:
+			return failed
 		}
-		return failed
 	}, ok
 }
 

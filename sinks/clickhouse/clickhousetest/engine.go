@@ -38,7 +38,7 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// IsEngine: this process was started as the engine.
+// IsEngine says that this process was started as the engine.
 func IsEngine() bool { return os.Getenv(dirEnv) != "" }
 
 // serve runs the engine until stdin ends, which it does when the test process dies, however it dies.
