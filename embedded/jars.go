@@ -26,7 +26,7 @@ var (
 )
 
 // FetchKafka makes sure that Kafka's jars (43 MB) are in the cache and returns
-// their folder. Complete jars are returned at once and need neither Maven nor
+// their folder, and that there is a Java to run them. Complete jars need neither Maven nor
 // network; otherwise Maven fetches them as the user has set it up and checks
 // their checksums. cache and progress are those of FetchClickHouse. Its errors
 // include ErrNoJava and ErrNoMaven.
@@ -37,6 +37,9 @@ func FetchKafka(ctx context.Context, cache string, progress func(string)) (strin
 	}
 	if progress == nil {
 		progress = func(string) {}
+	}
+	if _, err := findJava(ctx); err != nil {
+		return "", err // the jars are of no use without it, and Maven is written in Java
 	}
 	dest := filepath.Join(cache, "kafka", kafkaVersion)
 	err = install(ctx, dest, func(tmp string) error { return mavenCopy(ctx, tmp, progress) })
@@ -55,9 +58,6 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.
 
 // mavenCopy leaves the jars, and nothing else, in dir.
 func mavenCopy(ctx context.Context, dir string, say func(string)) error {
-	if _, err := findJava(ctx); err != nil {
-		return err // Maven is written in Java: name the first thing that is missing
-	}
 	mvn, err := exec.LookPath("mvn")
 	if err != nil {
 		return fmt.Errorf("%w: install it (Debian, Ubuntu: sudo apt-get install maven; macOS: brew install maven) and try again", ErrNoMaven)

@@ -18,7 +18,7 @@ import (
 )
 
 // endingWait is how long a new run waits for an old one that is still ending.
-const endingWait = 20 * time.Second
+const endingWait = 10 * time.Second
 
 // Run starts everything and returns when ctx has ended and all processes are gone, or when a part
 // cannot be kept running.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -121,10 +122,16 @@ func TestTableThatLostItsFirstRecordsIsRecovered(t *testing.T) {
 	}
 	r.stop()
 	end := w.ends(r.shared.Topic)[0]
-	cut := offsets(r.shared.Topic, 0, end-11) // the last transaction: ten rows and a marker
-	if _, err := w.adm.DeleteRecords(t.Context(), cut); err != nil {
+	policy := "compact,delete" // else a real broker deletes nothing
+	if _, err := w.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &policy}}, r.shared.Topic); err != nil {
 		t.Fatal(err)
 	}
+	cut := offsets(r.shared.Topic, 0, end-11) // the last transaction: ten rows and a marker
+	until(t, "the first records are gone", func() bool {
+		_, err := w.adm.DeleteRecords(t.Context(), cut)
+		l, lerr := w.adm.ListStartOffsets(t.Context(), r.shared.Topic)
+		return err == nil && lerr == nil && l[r.shared.Topic][0].Offset == end-11
+	})
 	r = w.run(w.config("a"), def)
 	r.untilReady()
 	if n := r.recovered(); n == 0 || n > 10 {
@@ -137,4 +144,26 @@ func TestTableThatLostItsFirstRecordsIsRecovered(t *testing.T) {
 	if err != nil || got.N != 6 {
 		t.Errorf("row: %+v %v", got, err)
 	}
+}
+
+func TestCompactedTableIsRecovered(t *testing.T) {
+	addrs, cluster := fake(t)
+	w := newWorld(t, addrs, cluster)
+	def, in, out := w.counting()
+	r := w.run(w.config("a"), def)
+	for i := range 20 {
+		w.sendNumbers(in, i*100, (i+1)*100, 100)
+		until(t, "committed", func() bool { return w.committed(def, in.Name) == int64(i+1)*100 })
+	}
+	r.stop()
+	cluster.Compact()
+	r = w.run(w.config("a"), def)
+	r.untilReady()
+	if n := r.recovered(); n < 100 || n > 500 {
+		t.Errorf("%d rows recovered from a compacted table of 100", n)
+	}
+	w.sendNumbers(in, 2000, 2100, 100)
+	until(t, "committed", func() bool { return w.committed(def, in.Name) == 2100 })
+	r.stop()
+	w.checkCounts(def, out, 2100, 100)
 }

@@ -1,0 +1,165 @@
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// track sends events of one user until the gateway has taken each.
+func (s *site) track(user string, from, to int) {
+	s.t.Helper()
+	for i := from; i < to; i++ {
+		body := fmt.Sprintf(`{"userId":%q,"event":"ping","messageId":"m%d"}`, user, i)
+		waitFor(s.t, func() bool {
+			req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url("/v1/track"), bytes.NewBufferString(body))
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			req.SetBasicAuth("demo", "")
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return false
+			}
+			resp.Body.Close()
+			return resp.StatusCode == http.StatusOK
+		}, func() string { return "an event is not taken" })
+	}
+}
+
+const pings = "SELECT uniqExact(event_id) * 1000000 + count() FROM events WHERE tenant='demo' AND event='ping'"
+
+// once is what pings gives when n events are there, each once.
+func once(n int) string { return strconv.Itoa(n*1_000_000 + n) }
+
+func TestKilledRunLeavesNothingBehindThatHindersTheNext(t *testing.T) {
+	s := start(t, backend{name: "embedded"})
+	s.track("ann", 0, 20)
+	s.eventually(pings, once(20))
+	s.crash()
+	s.run()                // same folder, same ports, at once
+	s.track("ann", 10, 40) // ten of them again
+	s.eventually(pings, once(40))
+
+	s.stop()
+	s.run()
+	s.track("ann", 40, 50)
+	s.eventually(pings, once(50))
+}
+
+func TestEachPartMayBeKilledWhileEventsComeIn(t *testing.T) {
+	s := start(t, backend{name: "embedded"})
+	n := 0
+	for _, part := range []string{"clickhouse", "engager", "worker", "sink", "gateway"} {
+		s.track("bob", n, n+10)
+		s.kill(part)
+		s.track("bob", n+10, n+20)
+		n += 20
+		s.back(part, 1)
+	}
+	s.eventually(pings, once(n))
+}
+
+// refused runs dwell dev and returns what it says before it gives up.
+func refused(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(binary, append([]string{"dev"}, args...)...)
+	cmd.Env = append(append(os.Environ(), "KAFKA=embedded"), env...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	if err := cmd.Wait(); err == nil {
+		t.Errorf("dwell dev %v ended well", args)
+	}
+	return out.String()
+}
+
+func says(t *testing.T, out string, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		if !strings.Contains(out, w) {
+			t.Errorf("it does not say %q:\n%s", w, out)
+		}
+	}
+	if strings.Count(out, "\n") > 5 {
+		t.Errorf("that is no clear sentence:\n%s", out)
+	}
+}
+
+func TestWhatStandsInTheWayIsNamedWithWhatToDo(t *testing.T) {
+	ports := freePorts(t)
+	data := filepath.Join(t.TempDir(), "data")
+	args := []string{"--data", data}
+	for name, port := range ports {
+		args = append(args, "--"+name+"-port", strconv.Itoa(port))
+	}
+	t.Run("a port in use", func(t *testing.T) {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", ports["http"]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		says(t, refused(t, nil, args...), fmt.Sprintf("port %d (pages and API) is in use", ports["http"]), "--http-port", "DWELL_HTTP_PORT")
+	})
+	t.Run("no npm", func(t *testing.T) {
+		says(t, refused(t, []string{"PATH=" + t.TempDir(), "DWELL_CACHE=" + t.TempDir()}, args...), "npm", "install")
+	})
+	t.Run("no Java", func(t *testing.T) {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if set := os.Getenv("DWELL_CACHE"); set != "" {
+			cache = filepath.Dir(set)
+		}
+		env := []string{"PATH=" + t.TempDir(), "JAVA_HOME=", "DWELL_CACHE=" + filepath.Join(cache, "dwell")}
+		says(t, refused(t, env, append(args, "--kafka", "real")...), "Java", "install")
+	})
+	t.Run("another run", func(t *testing.T) {
+		s := start(t, backend{name: "embedded"})
+		says(t, refused(t, nil, "--data", s.data), "another dwell runs on", "--data")
+	})
+	t.Run("wrong settings", func(t *testing.T) {
+		says(t, refused(t, nil, "--data", data, "--http-port", "0", "--kafka", "outside"), "--http-port", "--brokers")
+	})
+}
+
+func TestAllFaultsOfACampaignFileAreNamedWithTheirLines(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bad.yaml")
+	const text = `apiVersion: dwell/v1
+kind: Campaign
+metadata: {name: bad}
+spec:
+  state: live
+  trigger:
+    pattern:
+      count: {evnt: x, times: 0}
+    within: soon
+  channels: [{type: fax}]
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, "apply", "-f", file, "--brokers", "127.0.0.1:1")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Errorf("it was applied: %s", out)
+	}
+	for _, want := range []string{"bad.yaml:8", "evnt", "event", "times", "bad.yaml:9", "soon", "bad.yaml:10", "fax"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no word of %q in:\n%s", want, out)
+		}
+	}
+}
