@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,13 +28,18 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// work runs the counting processor until it is killed: brokers, id, instance, directory.
+// work runs the counting processor until it is killed: brokers, id, instance, directory, session
+// timeout.
 func work(args []string) error {
 	id := args[1]
+	session, err := time.ParseDuration(args[4])
+	if err != nil {
+		return err
+	}
 	cfg := DefaultConfig()
 	cfg.Kafka = kafka.DefaultConfig()
 	cfg.Kafka.Brokers, cfg.Kafka.Partitions = strings.Split(args[0], ","), 4
-	cfg.InstanceID, cfg.Dir, cfg.SessionTimeout = args[2], args[3], 6*time.Second
+	cfg.InstanceID, cfg.Dir, cfg.SessionTimeout = args[2], args[3], session
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stdout, nil))
 	p, err := New(cfg, counting(id, numbers(id+".in"), numbers(id+".out")))
 	if err != nil {
@@ -42,57 +48,87 @@ func work(args []string) error {
 	return p.Run(context.Background())
 }
 
-func TestEachRecordCountsOnceThroughKills(t *testing.T) {
-	addrs, _ := brokers(t)
-	w := newWorld(t, addrs, nil)
-	def, in, out := w.counting()
-	const users, batch, kills = 200, 20_000, 8
+// crew is a number of worker processes.
+type crew struct {
+	w       *world
+	dir     string
+	session time.Duration
+	workers []*exec.Cmd
+}
+
+func (c *crew) log(i int) string { return filepath.Join(c.dir, fmt.Sprintf("w%d.log", i)) }
+
+func (c *crew) start(i int) {
+	t := c.w.t
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	start := func(i int) *exec.Cmd {
-		instance := fmt.Sprintf("w%d", i)
-		c := exec.CommandContext(t.Context(), self, strings.Join(addrs, ","), w.id, instance, filepath.Join(dir, instance))
-		c.Env = append(os.Environ(), "DWELL_STREAM_WORKER=1")
-		log, err := os.OpenFile(filepath.Join(dir, instance+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Stdout, c.Stderr = log, log
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if err := log.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return c
+	instance := fmt.Sprintf("w%d", i)
+	cmd := exec.CommandContext(t.Context(), self, strings.Join(c.w.cfg.Brokers, ","), c.w.id, instance, filepath.Join(c.dir, instance), c.session.String())
+	cmd.Env = append(os.Environ(), "DWELL_STREAM_WORKER=1")
+	log, err := os.OpenFile(c.log(i), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
 	}
-	workers := []*exec.Cmd{start(0), start(1)}
-	kill := func(i int) {
-		if err := workers[i].Process.Kill(); err != nil {
-			t.Errorf("worker %d ended by itself: %v\n%s", i, err, tail(filepath.Join(dir, fmt.Sprintf("w%d.log", i))))
-		}
-		_ = workers[i].Wait() // it was killed, and says so
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
+	c.workers[i] = cmd
+}
+
+func (c *crew) kill(i int) {
+	c.w.t.Helper()
+	if err := c.workers[i].Process.Kill(); err != nil {
+		c.w.t.Errorf("worker %d ended by itself: %v\n%s", i, err, tail(c.log(i)))
+	}
+	_ = c.workers[i].Wait() // it was killed, and says so
+}
+
+// kills is how often a worker is killed: DWELL_TEST_KILLS, or a few.
+func kills() int {
+	if n, err := strconv.Atoi(os.Getenv("DWELL_TEST_KILLS")); err == nil {
+		return n
+	}
+	return 12
+}
+
+func TestEachRecordCountsOnceThroughKills(t *testing.T) {
+	addrs, cluster := brokers(t)
+	w := newWorld(t, addrs, nil)
+	def, in, out := w.counting()
+	const users, batch = 200, 10_000
+	c := &crew{w: w, dir: t.TempDir(), session: 6 * time.Second, workers: make([]*exec.Cmd, 2)}
+	if cluster != nil {
+		c.session = time.Second
+	}
+	c.start(0)
+	c.start(1)
 	rng := rand.New(rand.NewPCG(1, 2))
-	for k := range kills {
+	reaches := func(n int) {
+		until(t, fmt.Sprint("the workers reach ", n), func() bool { return w.committed(def, in.Name) >= int64(n) })
+	}
+	n := kills()
+	for k := range n {
 		w.sendNumbers(in, k*batch, (k+1)*batch, users)
-		// Somewhere in the midst of the batch.
-		until(t, "the workers go on", func() bool { return w.committed(def, in.Name) >= int64(k*batch+rng.IntN(batch)) })
+		reaches(k*batch + rng.IntN(batch)) // somewhere in the midst
 		i := rng.IntN(2)
-		kill(i)
-		workers[i] = start(i)
+		c.kill(i)
+		if k%6 == 5 { // the other one takes over
+			reaches((k + 1) * batch)
+		}
+		c.start(i)
 	}
-	until(t, "all committed", func() bool { return w.committed(def, in.Name) == batch*kills })
-	for i := range workers {
-		kill(i)
-	}
-	w.checkCounts(def, out, batch*kills, users)
+	reaches(n * batch)
+	c.kill(0)
+	c.kill(1)
+	w.checkCounts(def, out, n*batch, users)
 	if t.Failed() {
-		for i := range workers {
-			t.Logf("worker %d:\n%s", i, tail(filepath.Join(dir, fmt.Sprintf("w%d.log", i))))
+		for i := range c.workers {
+			t.Logf("worker %d:\n%s", i, tail(c.log(i)))
 		}
 	}
 }
