@@ -47,17 +47,17 @@ type Spec struct {
 
 // ChildState is a snapshot of one child.
 type ChildState struct {
-	Name string
+	Name string `json:"name"`
 	// Pid is zero while no process runs.
-	Pid   int
-	Ready bool
+	Pid   int  `json:"pid"`
+	Ready bool `json:"ready"`
 	// Restarts counts starts after the first.
-	Restarts int
+	Restarts int `json:"restarts"`
 	// Since is when the current process started; zero while none runs.
-	Since time.Time
+	Since time.Time `json:"since"`
 	// Facts are what the child said with Child.Ready, kept until it says
 	// something else, also across a restart.
-	Facts map[string]string
+	Facts map[string]string `json:"facts"`
 }
 
 // Kind says what an Event is about.
