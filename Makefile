@@ -54,8 +54,9 @@ bench: build ## Measure event to popup in a real browser, at 1,000 events/s
 	@bin/dwell bench popup
 
 .PHONY: torture
-torture: need-go ## Kill workers, sink and gateway at random (KILLS=20) and check every row
-	@KILLS=$${KILLS:-20} go test ./integration -run Torture -v -count=1 -timeout 60m
+torture: need-go ## Kill workers and brokers at random (KILLS=20, SEED=, BROKERS=3, FAULTS=) and check every row
+	@go build -o bin/torture ./integration/torture
+	@exec bin/torture -kills $(or $(KILLS),20) -seed $(or $(SEED),0) -brokers $(or $(BROKERS),3) -faults '$(FAULTS)'
 
 .PHONY: generate
 generate: need-go ## Make the generated code again: protobuf, the browser tag's bundle

@@ -2,8 +2,10 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -18,23 +20,30 @@ import (
 // It may be used by many goroutines.
 type Emitter[T any] struct {
 	em    *goka.Emitter
+	cl    *kgo.Client
 	topic topics.Topic[T]
+	// patience is how long Close waits.
+	patience time.Duration
+	once     sync.Once
+	closed   error
 }
+
+// closePatience bounds Emitter.Close.
+const closePatience = time.Minute
 
 // NewEmitter connects; the topic must exist.
 func NewEmitter[T any](cfg Config, clientID string, topic topics.Topic[T]) (*Emitter[T], error) {
-	build := func(_ []string, _ string, _ func() hash.Hash32) (goka.Producer, error) {
-		cl, err := cfg.NewClient(clientID, ProducerOptions()...)
-		if err != nil {
-			return nil, err
-		}
-		return producer{cl}, nil
-	}
-	em, err := goka.NewEmitter(cfg.Brokers, goka.Stream(topic.Name), raw{}, goka.WithEmitterProducerBuilder(build))
+	cl, err := cfg.NewClient(clientID, ProducerOptions()...)
 	if err != nil {
 		return nil, fmt.Errorf("emitter for %s: %w", topic.Name, err)
 	}
-	return &Emitter[T]{em, topic}, nil
+	build := func([]string, string, func() hash.Hash32) (goka.Producer, error) { return producer{cl}, nil }
+	em, err := goka.NewEmitter(cfg.Brokers, goka.Stream(topic.Name), raw{}, goka.WithEmitterProducerBuilder(build))
+	if err != nil {
+		cl.Close()
+		return nil, fmt.Errorf("emitter for %s: %w", topic.Name, err)
+	}
+	return &Emitter[T]{em: em, cl: cl, topic: topic, patience: closePatience}, nil
 }
 
 // ProducerOptions are those of every producer: murmur2, acks from all, idempotent (both are
@@ -88,8 +97,33 @@ func (e *Emitter[T]) Delete(key string, done func(error)) error {
 	return nil
 }
 
-// Close waits for what is under way, at most a minute.
-func (e *Emitter[T]) Close() error { return e.em.Finish() }
+// Close waits until the brokers hold what was emitted, at most a minute. What they do not hold by then
+// fails, each done is told so, and the error says how much it was; it may be in the log all the same.
+// Emitting from then on fails. A second Close returns what the first did.
+func (e *Emitter[T]) Close() error {
+	e.once.Do(func() { e.closed = e.finish() })
+	return e.closed
+}
+
+// finish ends goka's emitter, which takes nothing more and waits for every record without a limit:
+// only the end of the client, which fails them all, ends that.
+func (e *Emitter[T]) finish() error {
+	done := make(chan error, 1)
+	go func() { done <- e.em.Finish() }()
+	t := time.NewTimer(e.patience)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+	}
+	left := e.cl.BufferedProduceRecords()
+	e.cl.Close()
+	if err := <-done; err != nil || left > 0 {
+		return errors.Join(fmt.Errorf("close the emitter for %s: the brokers did not acknowledge %d records within %v", e.topic.Name, left, e.patience), err)
+	}
+	return nil
+}
 
 // raw passes encoded records through goka.
 type raw struct{}
@@ -120,12 +154,8 @@ func (p producer) EmitWithHeaders(topic, key string, value []byte, headers goka.
 	return promise
 }
 
+// Close comes after every record was acknowledged or failed.
 func (p producer) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	defer p.cl.Close()
-	if err := p.cl.Flush(ctx); err != nil {
-		return fmt.Errorf("flush: %w", err)
-	}
+	p.cl.Close()
 	return nil
 }

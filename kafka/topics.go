@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/dwellhq/dwell/topics"
 )
 
-// Ensure creates the topics that are missing and returns once every broker shows them. A topic that
-// exists with another number of partitions than asked is an error: partitions decide where a user's
-// row lives, so they are never changed silently.
+// Ensure creates the topics that are missing and returns once every broker shows them. Topics that
+// exist stay as they are: their configuration is dwell topics' business. One whose number of partitions
+// is not as declared is an error where that matters, and then nothing is created: partitions decide
+// where a user's row lives, so they are never changed silently.
 func Ensure(ctx context.Context, cfg Config, specs ...*topics.Spec) error {
 	cl, err := cfg.NewClient("dwell-topics")
 	if err != nil {
@@ -23,56 +22,28 @@ func Ensure(ctx context.Context, cfg Config, specs ...*topics.Spec) error {
 	}
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
-	found, err := listed(ctx, adm)
+	list, err := listed(ctx, adm)
 	if err != nil {
 		return err
 	}
-	var faults []error
-	for _, s := range specs {
-		want := partitions(cfg, s)
-		if t, ok := found[s.Name]; ok {
-			if n := int32(len(t.Partitions)); n != want && keyedByUser(s) {
-				faults = append(faults, fmt.Errorf("topic %s has %d partitions, not %d: set --partitions %d, or copy it into a new topic with %d", s.Name, n, want, n, want))
-			}
-			continue
-		}
-		_, err := adm.CreateTopic(ctx, want, cfg.Replication, settings(s), s.Name)
-		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			faults = append(faults, fmt.Errorf("create topic %s: %w", s.Name, err))
-		}
-	}
-	if err := errors.Join(faults...); err != nil {
+	found := layouts(list, specs)
+	own := cluster(ctx, cfg, adm, len(found) < len(specs))
+	changes := topics.Plan(specs, own, found)
+	if err := refusals(changes); err != nil {
 		return err
 	}
-	return visible(ctx, adm, specs)
-}
-
-// keyedByUser: the number of partitions is part of the data.
-func keyedByUser(s *topics.Spec) bool { return s.Partitions == 0 }
-
-func partitions(cfg Config, s *topics.Spec) int32 {
-	if s.Partitions > 0 {
-		return int32(s.Partitions)
+	made, err := create(ctx, adm, changes)
+	if err != nil {
+		return err
 	}
-	return cfg.Partitions
-}
-
-func settings(s *topics.Spec) map[string]*string {
-	m := map[string]*string{}
-	set := func(k, v string) { m[k] = &v }
-	if s.Compact {
-		set("cleanup.policy", "compact")
+	if len(made) == 0 {
+		return nil
 	}
-	switch {
-	case s.Retention == topics.Forever:
-		set("retention.ms", "-1")
-	case s.Retention > 0:
-		set("retention.ms", strconv.FormatInt(s.Retention.Milliseconds(), 10))
+	if list, err = visible(ctx, adm, made); err != nil {
+		return err
 	}
-	if s.MaxMessageBytes > 0 {
-		set("max.message.bytes", strconv.Itoa(s.MaxMessageBytes))
-	}
-	return m
+	// Somebody else may have created one at the same time, by other settings.
+	return refusals(topics.Plan(specs, own, layouts(list, specs)))
 }
 
 // listed retries for as long as ctx allows: a broker that is still starting is no error.
@@ -91,23 +62,23 @@ func listed(ctx context.Context, adm *kadm.Client) (kadm.TopicDetails, error) {
 }
 
 // visible waits: on a real cluster a topic appears a moment after CreateTopics answered.
-func visible(ctx context.Context, adm *kadm.Client, specs []*topics.Spec) error {
+func visible(ctx context.Context, adm *kadm.Client, names []string) (kadm.TopicDetails, error) {
 	for {
 		found, err := listed(ctx, adm)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		missing := ""
-		for _, s := range specs {
-			if t, ok := found[s.Name]; !ok || t.Err != nil {
-				missing = s.Name
+		for _, name := range names {
+			if t, ok := found[name]; !ok || t.Err != nil {
+				missing = name
 			}
 		}
 		if missing == "" {
-			return nil
+			return found, nil
 		}
 		if !pause(ctx, 50*time.Millisecond) {
-			return fmt.Errorf("topic %s was created but does not appear: %w", missing, context.Cause(ctx))
+			return nil, fmt.Errorf("topic %s was created but does not appear: %w", missing, context.Cause(ctx))
 		}
 	}
 }

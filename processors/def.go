@@ -18,6 +18,8 @@ type Def struct {
 	MaxRowBytes int
 	// Wakes says whether rows may have deadlines.
 	Wakes bool
+	// Journal says whether transactions are journaled.
+	Journal bool
 
 	steps []func(*Call) error
 	wake  func(*Call) error
@@ -127,6 +129,7 @@ func Define[S any](p Processor[S]) *Def {
 	d := &Def{
 		Name: p.Name, Interval: p.Interval, MaxRowBytes: p.MaxRowBytes, Wakes: p.Wake != nil,
 		Outputs: append([]*topics.Spec{topics.Actions.Spec}, p.Outputs...),
+		Journal: p.Journal,
 		rows:    codecOf(p.Row),
 	}
 	if d.Interval == 0 {

@@ -32,6 +32,9 @@ type Processor[S any] struct {
 	// MaxRowBytes bounds an encoded row; zero means 256 KiB. A record that grows its row beyond it
 	// goes to the dead letters.
 	MaxRowBytes int
+	// Journal writes down in which order records, wakes and whole topics met, in dwell.<Name>-journal,
+	// so that dwell replay-check can do it all again.
+	Journal bool
 }
 
 // Defaults of a Processor.

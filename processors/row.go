@@ -65,3 +65,12 @@ func codecOf[S any](states schemas.Codec[*S]) rowCodec {
 		wakeMS: func(v any) int64 { return v.(*row[S]).wakeMS },
 	}
 }
+
+// State is the user's state in a row that a Def decoded or stepped, to look at and not to change; nil
+// when there is no row or it is of another type.
+func State[S any](decoded any) *S {
+	if r, ok := decoded.(*row[S]); ok && r != nil {
+		return r.state
+	}
+	return nil
+}

@@ -29,7 +29,9 @@ type EngageRow struct {
 	// recent_s is the record time of each of recent_ids, Unix seconds, never falling.
 	RecentS []uint32 `protobuf:"fixed32,2,rep,packed,name=recent_s,json=recentS,proto3" json:"recent_s,omitempty"`
 	// triggers has one entry per campaign that read an event of this user, by name ascending.
-	Triggers      []*TriggerRow `protobuf:"bytes,3,rep,name=triggers,proto3" json:"triggers,omitempty"`
+	Triggers []*TriggerRow `protobuf:"bytes,3,rep,name=triggers,proto3" json:"triggers,omitempty"`
+	// gates is what the gates of all campaigns remember; none: nothing.
+	Gates         *GateState `protobuf:"bytes,10,opt,name=gates,proto3" json:"gates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -85,6 +87,13 @@ func (x *EngageRow) GetTriggers() []*TriggerRow {
 	return nil
 }
 
+func (x *EngageRow) GetGates() *GateState {
+	if x != nil {
+		return x.Gates
+	}
+	return nil
+}
+
 // TriggerRow is how far one user came with one campaign.
 type TriggerRow struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -102,7 +111,20 @@ type TriggerRow struct {
 	Fired       uint32 `protobuf:"varint,7,opt,name=fired,proto3" json:"fired,omitempty"`
 	LastMatchMs int64  `protobuf:"varint,8,opt,name=last_match_ms,json=lastMatchMs,proto3" json:"last_match_ms,omitempty"`
 	// shadow says that fired and last_match_ms were counted while the campaign was in shadow.
-	Shadow        bool `protobuf:"varint,9,opt,name=shadow,proto3" json:"shadow,omitempty"`
+	Shadow bool `protobuf:"varint,9,opt,name=shadow,proto3" json:"shadow,omitempty"`
+	// event_steps says for each of event_ids what it is to the pattern: a bit for each step that it may
+	// take, from the lowest; none for one that only lies between; bit 16 for one whose match fired.
+	// Empty: every event may take the first step, and no other.
+	EventSteps []uint32 `protobuf:"varint,10,rep,packed,name=event_steps,json=eventSteps,proto3" json:"event_steps,omitempty"`
+	// event_numbers is for each of event_ids what an aggregate takes of it, or the record time from
+	// which an absence after it may be decided. Empty: nothing.
+	EventNumbers []float64 `protobuf:"fixed64,11,rep,packed,name=event_numbers,json=eventNumbers,proto3" json:"event_numbers,omitempty"`
+	// due_ms is the record time at which the next absence is decided; 0: none waits.
+	DueMs int64 `protobuf:"varint,12,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
+	// parts are the progress of the values of a campaign with correlate, the one touched last at the
+	// end. For such a campaign event_ids stay empty, floor_ms is the floor of a value not seen yet,
+	// and due_ms the earliest of all parts.
+	Parts         []*TriggerPart `protobuf:"bytes,13,rep,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -200,16 +222,141 @@ func (x *TriggerRow) GetShadow() bool {
 	return false
 }
 
+func (x *TriggerRow) GetEventSteps() []uint32 {
+	if x != nil {
+		return x.EventSteps
+	}
+	return nil
+}
+
+func (x *TriggerRow) GetEventNumbers() []float64 {
+	if x != nil {
+		return x.EventNumbers
+	}
+	return nil
+}
+
+func (x *TriggerRow) GetDueMs() int64 {
+	if x != nil {
+		return x.DueMs
+	}
+	return 0
+}
+
+func (x *TriggerRow) GetParts() []*TriggerPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// TriggerPart is how far one user came with one campaign for one value of its correlate field.
+type TriggerPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// value is the field as JSON, or a hash of it where it is long.
+	Value string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	// The rest means what it means in TriggerRow.
+	EventIds      []string  `protobuf:"bytes,3,rep,name=event_ids,json=eventIds,proto3" json:"event_ids,omitempty"`
+	EventTimesMs  []int64   `protobuf:"varint,4,rep,packed,name=event_times_ms,json=eventTimesMs,proto3" json:"event_times_ms,omitempty"`
+	FloorMs       int64     `protobuf:"varint,6,opt,name=floor_ms,json=floorMs,proto3" json:"floor_ms,omitempty"`
+	EventSteps    []uint32  `protobuf:"varint,10,rep,packed,name=event_steps,json=eventSteps,proto3" json:"event_steps,omitempty"`
+	EventNumbers  []float64 `protobuf:"fixed64,11,rep,packed,name=event_numbers,json=eventNumbers,proto3" json:"event_numbers,omitempty"`
+	DueMs         int64     `protobuf:"varint,12,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriggerPart) Reset() {
+	*x = TriggerPart{}
+	mi := &file_engage_row_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerPart) ProtoMessage() {}
+
+func (x *TriggerPart) ProtoReflect() protoreflect.Message {
+	mi := &file_engage_row_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerPart.ProtoReflect.Descriptor instead.
+func (*TriggerPart) Descriptor() ([]byte, []int) {
+	return file_engage_row_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *TriggerPart) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *TriggerPart) GetEventIds() []string {
+	if x != nil {
+		return x.EventIds
+	}
+	return nil
+}
+
+func (x *TriggerPart) GetEventTimesMs() []int64 {
+	if x != nil {
+		return x.EventTimesMs
+	}
+	return nil
+}
+
+func (x *TriggerPart) GetFloorMs() int64 {
+	if x != nil {
+		return x.FloorMs
+	}
+	return 0
+}
+
+func (x *TriggerPart) GetEventSteps() []uint32 {
+	if x != nil {
+		return x.EventSteps
+	}
+	return nil
+}
+
+func (x *TriggerPart) GetEventNumbers() []float64 {
+	if x != nil {
+		return x.EventNumbers
+	}
+	return nil
+}
+
+func (x *TriggerPart) GetDueMs() int64 {
+	if x != nil {
+		return x.DueMs
+	}
+	return 0
+}
+
 var File_engage_row_proto protoreflect.FileDescriptor
 
 const file_engage_row_proto_rawDesc = "" +
 	"\n" +
-	"\x10engage_row.proto\x12\bdwell.v1\"w\n" +
+	"\x10engage_row.proto\x12\bdwell.v1\x1a\x11engage_gate.proto\"\xa2\x01\n" +
 	"\tEngageRow\x12\x1d\n" +
 	"\n" +
 	"recent_ids\x18\x01 \x03(\x06R\trecentIds\x12\x19\n" +
 	"\brecent_s\x18\x02 \x03(\aR\arecentS\x120\n" +
-	"\btriggers\x18\x03 \x03(\v2\x14.dwell.v1.TriggerRowR\btriggers\"\x91\x02\n" +
+	"\btriggers\x18\x03 \x03(\v2\x14.dwell.v1.TriggerRowR\btriggers\x12)\n" +
+	"\x05gates\x18\n" +
+	" \x01(\v2\x13.dwell.v1.GateStateR\x05gates\"\x9b\x03\n" +
 	"\n" +
 	"TriggerRow\x12\x1a\n" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\x18\n" +
@@ -221,7 +368,23 @@ const file_engage_row_proto_rawDesc = "" +
 	"\bfloor_ms\x18\x06 \x01(\x03R\afloorMs\x12\x14\n" +
 	"\x05fired\x18\a \x01(\rR\x05fired\x12\"\n" +
 	"\rlast_match_ms\x18\b \x01(\x03R\vlastMatchMs\x12\x16\n" +
-	"\x06shadow\x18\t \x01(\bR\x06shadowB\"Z github.com/dwellhq/dwell/schemasb\x06proto3"
+	"\x06shadow\x18\t \x01(\bR\x06shadow\x12\x1f\n" +
+	"\vevent_steps\x18\n" +
+	" \x03(\rR\n" +
+	"eventSteps\x12#\n" +
+	"\revent_numbers\x18\v \x03(\x01R\feventNumbers\x12\x15\n" +
+	"\x06due_ms\x18\f \x01(\x03R\x05dueMs\x12+\n" +
+	"\x05parts\x18\r \x03(\v2\x15.dwell.v1.TriggerPartR\x05parts\"\xde\x01\n" +
+	"\vTriggerPart\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value\x12\x1b\n" +
+	"\tevent_ids\x18\x03 \x03(\tR\beventIds\x12$\n" +
+	"\x0eevent_times_ms\x18\x04 \x03(\x03R\feventTimesMs\x12\x19\n" +
+	"\bfloor_ms\x18\x06 \x01(\x03R\afloorMs\x12\x1f\n" +
+	"\vevent_steps\x18\n" +
+	" \x03(\rR\n" +
+	"eventSteps\x12#\n" +
+	"\revent_numbers\x18\v \x03(\x01R\feventNumbers\x12\x15\n" +
+	"\x06due_ms\x18\f \x01(\x03R\x05dueMsB\"Z github.com/dwellhq/dwell/schemasb\x06proto3"
 
 var (
 	file_engage_row_proto_rawDescOnce sync.Once
@@ -235,18 +398,22 @@ func file_engage_row_proto_rawDescGZIP() []byte {
 	return file_engage_row_proto_rawDescData
 }
 
-var file_engage_row_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_engage_row_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_engage_row_proto_goTypes = []any{
-	(*EngageRow)(nil),  // 0: dwell.v1.EngageRow
-	(*TriggerRow)(nil), // 1: dwell.v1.TriggerRow
+	(*EngageRow)(nil),   // 0: dwell.v1.EngageRow
+	(*TriggerRow)(nil),  // 1: dwell.v1.TriggerRow
+	(*TriggerPart)(nil), // 2: dwell.v1.TriggerPart
+	(*GateState)(nil),   // 3: dwell.v1.GateState
 }
 var file_engage_row_proto_depIdxs = []int32{
 	1, // 0: dwell.v1.EngageRow.triggers:type_name -> dwell.v1.TriggerRow
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	3, // 1: dwell.v1.EngageRow.gates:type_name -> dwell.v1.GateState
+	2, // 2: dwell.v1.TriggerRow.parts:type_name -> dwell.v1.TriggerPart
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_engage_row_proto_init() }
@@ -254,13 +421,14 @@ func file_engage_row_proto_init() {
 	if File_engage_row_proto != nil {
 		return
 	}
+	file_engage_gate_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_engage_row_proto_rawDesc), len(file_engage_row_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -22,6 +22,7 @@ func goldens() map[string]proto.Message {
 		"event": &Event{}, "fact_block": &FactBlock{}, "action": &Action{}, "verdict": &Verdict{}, "delivery": &Delivery{},
 		"frame": &Frame{}, "exposure": &Exposure{}, "declaration": &Declaration{}, "write_key": &WriteKey{}, "presence": &Presence{},
 		"worker_status": &WorkerStatus{}, "replay_mark": &ReplayMark{}, "dead_letter": &DeadLetter{}, "row": &Row{},
+		"gate_state": &GateState{}, "journal_entry": &JournalEntry{},
 	}
 	for _, v := range m {
 		fill(v.ProtoReflect())
@@ -58,6 +59,8 @@ func scalar(f protoreflect.FieldDescriptor) protoreflect.Value {
 		return protoreflect.ValueOfBool(true)
 	case protoreflect.Int32Kind:
 		return protoreflect.ValueOfInt32(int32(n))
+	case protoreflect.Fixed64Kind:
+		return protoreflect.ValueOfUint64(uint64(n))
 	case protoreflect.Uint32Kind:
 		return protoreflect.ValueOfUint32(uint32(n))
 	default:

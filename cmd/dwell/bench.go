@@ -1,15 +1,105 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/dwellhq/dwell/internal/bench"
+	"github.com/dwellhq/dwell/internal/bench/core"
 )
 
 type benchCmd struct {
 	Popup benchPopupCmd `cmd:"" help:"Event to popup, in a real browser on the demo page, with background load, against a running dwell (make run)."`
+	Core  benchCoreCmd  `cmd:"" help:"Throughput of the stream core beside stock goka, bare franz-go and Kafka Streams, same records, one broker."`
+	// Latency is event to action; popup is the whole way.
+	Latency benchLatencyCmd `cmd:"" help:"Event to action at steady rates, with a read_committed reader."`
+	Child   benchChildCmd   `cmd:"" hidden:"" help:"A process that core and latency start."`
+}
+
+type benchCoreCmd struct {
+	core.Throughput `embed:""`
+	Stacks          []string `help:"Stacks: dwell, goka, franz, streams, streams-mem." default:"dwell,goka,franz,streams,streams-mem"`
+	JSON            bool     `help:"Print JSON, an object a stack."`
+}
+
+// Run implements the command.
+func (c *benchCoreCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	t := c.Throughput
+	if err := prepare(&t.Config, c.Stacks); err != nil {
+		return err
+	}
+	results, err := t.Run(ctx)
+	if err != nil {
+		return err
+	}
+	faults := []error{printed(results, c.JSON, core.Print)}
+	for _, r := range results {
+		if !r.OK() {
+			faults = append(faults, fmt.Errorf("%s failed or broke its guarantee", r.Stack))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+type benchLatencyCmd struct {
+	core.Latency `embed:""`
+	Stacks       []string `help:"Stacks: dwell, goka, franz, streams, streams-mem." default:"dwell"`
+	JSON         bool     `help:"Print JSON, an object a stack and rate."`
+}
+
+// Run implements the command.
+func (c *benchLatencyCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	l := c.Latency
+	if err := prepare(&l.Config, c.Stacks); err != nil {
+		return err
+	}
+	delays, err := l.Run(ctx)
+	if err != nil {
+		return err
+	}
+	faults := []error{printed(delays, c.JSON, core.PrintDelays)}
+	for _, d := range delays {
+		if !d.OK() {
+			faults = append(faults, fmt.Errorf("%s at %d events/s failed or broke its guarantee", d.Stack, d.Rate))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// prepare fills in what the flags do not say. Lines for people go to standard error.
+func prepare(c *core.Config, stacks []string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the program's own path: %w", err)
+	}
+	c.Stacks, c.Child = stacks, []string{self, "bench", "child"}
+	c.Say = func(line string) { fmt.Fprintln(os.Stderr, line) }
+	return nil
+}
+
+func printed[T any](rows []T, asJSON bool, table func(io.Writer, []T)) error {
+	if asJSON {
+		return json.NewEncoder(os.Stdout).Encode(rows)
+	}
+	table(os.Stdout, rows)
+	return nil
+}
+
+type benchChildCmd struct {
+	Job string `arg:"" help:"What to do, as JSON."`
+}
+
+// Run implements the command.
+func (c *benchChildCmd) Run() error {
+	return core.Child(context.Background(), c.Job, os.Stdin, os.Stdout)
 }
 
 type benchPopupCmd struct {

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/dwellhq/dwell/internal/declare"
@@ -27,6 +31,10 @@ type applyCmd struct {
 func (c *applyCmd) Run() error {
 	ctx, stop := interruptible()
 	defer stop()
+	return c.run(ctx, os.Stdout)
+}
+
+func (c *applyCmd) run(ctx context.Context, out io.Writer) error {
 	all, err := declare.Read(c.File)
 	if err != nil {
 		return err
@@ -35,21 +43,215 @@ func (c *applyCmd) Run() error {
 	defer cancel()
 	changes, err := declare.Apply(ctx, c.Config, c.Tenant, all, c.DryRun)
 	for _, ch := range changes {
-		fmt.Printf("campaign/%s %s (version %s)\n", ch.Name, ch.What, ch.Version)
+		fmt.Fprintf(out, "campaign/%s %s (version %s)\n", ch.Name, ch.What, ch.Version)
 	}
 	if err != nil || c.DryRun {
 		return err
 	}
-	n, err := declare.Wait(ctx, c.Config)
+	return inForce(ctx, out, c.Config)
+}
+
+// inForce waits for all workers and says so.
+func inForce(ctx context.Context, out io.Writer, cluster kafka.Config) error {
+	n, err := declare.Wait(ctx, cluster)
 	switch {
 	case errors.Is(err, declare.ErrNoWorker):
-		fmt.Println(declare.ErrNoWorker)
+		fmt.Fprintln(out, declare.ErrNoWorker)
 		return nil
 	case err != nil:
 		return err
 	}
-	fmt.Printf("in force in %d worker(s)\n", n)
+	fmt.Fprintf(out, "in force in %d worker(s)\n", n)
 	return nil
+}
+
+type getCmd struct {
+	Campaigns getCampaignsCmd `cmd:"" aliases:"campaign" help:"List the campaigns of a tenant."`
+}
+
+type getCampaignsCmd struct {
+	kafka.Config `embed:""`
+	Tenant       string `help:"Tenant they belong to." default:"demo" env:"DWELL_TENANT"`
+	Output       string `short:"o" help:"table, name, json, or yaml: the files as applied, ready for apply." enum:"table,name,json,yaml" default:"table"`
+}
+
+// listed is a campaign as get shows it.
+type listed struct {
+	Name    string    `json:"name"`
+	State   string    `json:"state"`
+	Version string    `json:"version"`
+	Applied time.Time `json:"applied"`
+	File    string    `json:"file"`
+	// Fault says why this version cannot be in force with this program; empty: it can.
+	Fault  string `json:"fault,omitempty"`
+	Source string `json:"source"`
+}
+
+func listedOf(v declare.Version) listed {
+	l := listed{Name: v.Name, Version: v.Version, Applied: v.Applied(), File: v.File, Source: string(v.Source), State: "deleted"}
+	c, err := v.Campaign()
+	switch {
+	case err != nil:
+		l.State, l.Fault = "faulty", err.Error()
+	case c != nil:
+		l.State = string(c.State)
+	}
+	return l
+}
+
+// Run implements the command.
+func (c *getCampaignsCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	return c.run(ctx, os.Stdout)
+}
+
+func (c *getCampaignsCmd) run(ctx context.Context, out io.Writer) error {
+	all, err := declare.All(ctx, c.Config, c.Tenant)
+	if err != nil {
+		return err
+	}
+	rows := make([]listed, len(all))
+	for i, v := range all {
+		rows[i] = listedOf(v)
+	}
+	switch c.Output {
+	case "json":
+		return printJSON(out, rows)
+	case "yaml":
+		for _, r := range rows {
+			fmt.Fprintf(out, "---\n%s", r.Source)
+			if n := len(r.Source); n > 0 && r.Source[n-1] != '\n' {
+				fmt.Fprintln(out)
+			}
+		}
+		return nil
+	case "name":
+		for _, r := range rows {
+			fmt.Fprintf(out, "campaign/%s\n", r.Name)
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "NAME\tSTATE\tVERSION\tAPPLIED\tFILE")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Name, r.State, r.Version, r.Applied.Format(time.RFC3339), r.File)
+	}
+	return w.Flush()
+}
+
+type describeCmd struct {
+	Campaign describeCampaignCmd `cmd:"" help:"Show a campaign, its versions and its file."`
+}
+
+type describeCampaignCmd struct {
+	kafka.Config `embed:""`
+	Name         string `arg:"" help:"Name of the campaign."`
+	Tenant       string `help:"Tenant it belongs to." default:"demo" env:"DWELL_TENANT"`
+	Version      string `help:"Show this version instead of the newest." placeholder:"VERSION" name:"of-version"`
+}
+
+// Run implements the command.
+func (c *describeCampaignCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	return c.run(ctx, os.Stdout)
+}
+
+func (c *describeCampaignCmd) run(ctx context.Context, out io.Writer) error {
+	all, now, err := declare.History(ctx, c.Config, c.Tenant, c.Name)
+	if err != nil {
+		return err
+	}
+	v := all[len(all)-1]
+	if now != nil {
+		v = *now
+	}
+	if c.Version != "" {
+		i := len(all) - 1
+		for i >= 0 && all[i].Version != c.Version {
+			i--
+		}
+		if i < 0 {
+			return fmt.Errorf("campaign %s has no version %s; dwell describe campaign %s lists them", c.Name, c.Version, c.Name)
+		}
+		v = all[i]
+	}
+	l := listedOf(v)
+	fmt.Fprintf(out, "Name:     %s\nTenant:   %s\nState:    %s\nVersion:  %s\nApplied:  %s\nFile:     %s\n",
+		l.Name, c.Tenant, l.State, cmp.Or(l.Version, "none"), l.Applied.Format(time.RFC3339), cmp.Or(l.File, "none"))
+	if l.Fault != "" {
+		fmt.Fprintf(out, "Fault:    %s\n", l.Fault)
+	}
+	fmt.Fprintln(out, "Versions, newest first:")
+	for i := len(all) - 1; i >= 0; i-- {
+		e := listedOf(all[i])
+		fmt.Fprintf(out, "  %-12s  %s  %-8s  %s\n", cmp.Or(e.Version, "-"), e.Applied.Format(time.RFC3339), e.State, e.File)
+	}
+	if l.Source != "" {
+		fmt.Fprintf(out, "Source:\n%s", l.Source)
+		if l.Source[len(l.Source)-1] != '\n' {
+			fmt.Fprintln(out)
+		}
+	}
+	return nil
+}
+
+type diffCmd struct {
+	kafka.Config `embed:""`
+	File         string `short:"f" required:"" help:"File or folder of declarations (.yaml)."`
+	Tenant       string `help:"Tenant they belong to." default:"demo" env:"DWELL_TENANT"`
+}
+
+// Run implements the command.
+func (c *diffCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	return c.run(ctx, os.Stdout)
+}
+
+func (c *diffCmd) run(ctx context.Context, out io.Writer) error {
+	all, err := declare.Read(c.File)
+	if err != nil {
+		return err
+	}
+	changes, err := declare.Apply(ctx, c.Config, c.Tenant, all, true)
+	for i, ch := range changes {
+		if ch.What == declare.Unchanged {
+			continue
+		}
+		fmt.Fprintf(out, "campaign/%s %s\n", ch.Name, ch.What)
+		var before []byte
+		if ch.Before != nil {
+			before = ch.Before.Source
+		}
+		fmt.Fprint(out, declare.Diff(before, all[i].Source))
+	}
+	return err
+}
+
+type deleteCmd struct {
+	Campaign deleteCampaignCmd `cmd:"" help:"Take a campaign away; its versions stay readable."`
+}
+
+type deleteCampaignCmd struct{ moveFlags }
+
+// Run implements the command.
+func (c *deleteCampaignCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	return c.run(ctx, os.Stdout)
+}
+
+func (c *deleteCampaignCmd) run(ctx context.Context, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	version, err := declare.Delete(ctx, c.Config, c.Tenant, c.Name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "campaign/%s deleted (version %s was in force)\n", c.Name, version)
+	return inForce(ctx, out, c.Config)
 }
 
 type keyCmd struct {

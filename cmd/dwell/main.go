@@ -23,16 +23,26 @@ type cli struct {
 	Dev    devCmd    `cmd:"" group:"Try it" help:"Run everything on this machine, with an embedded Kafka and ClickHouse."`
 	Replay replayCmd `cmd:"" group:"Try it" help:"Replay a web server log (Combined Log Format, gzip too): one page event a line."`
 
-	Apply applyCmd `cmd:"" group:"Declare" help:"Publish campaign files and wait until every worker decides by them."`
-	Key   keyCmd   `cmd:"" group:"Declare" help:"Create, list and revoke the keys with which clients come in."`
+	Apply    applyCmd    `cmd:"" group:"Declare" help:"Publish campaign files and wait until every worker decides by them."`
+	Diff     diffCmd     `cmd:"" group:"Declare" help:"Show what apply would change, line by line; publish nothing."`
+	Get      getCmd      `cmd:"" group:"Declare" help:"List what is declared."`
+	Describe describeCmd `cmd:"" group:"Declare" help:"Show one declaration with its versions."`
+	Delete   deleteCmd   `cmd:"" group:"Declare" help:"Take a declaration away."`
+	Campaign campaignCmd `cmd:"" group:"Declare" help:"Pause, resume, archive, explain and rehearse campaigns."`
+	Schema   schemaCmd   `cmd:"" group:"Declare" help:"Print the JSON schema of declarations, for editors."`
+	Key      keyCmd      `cmd:"" group:"Declare" help:"Create, list and revoke the keys with which clients come in."`
 
 	Gateway gatewayCmd `cmd:"" group:"Run a role" help:"Take events and frames over HTTP, hold the browsers' push channels."`
 	Worker  workerCmd  `cmd:"" group:"Run a role" help:"Run the processors engage (the Decider) and exposure."`
 	Engager engagerCmd `cmd:"" group:"Run a role" help:"Deliver what was decided."`
 	Sink    sinkCmd    `cmd:"" group:"Run a role" help:"Write facts, verdicts, actions and the exposure ledger into ClickHouse, each once."`
 
-	Facts factsCmd `cmd:"" group:"Look" help:"Show facts as NDJSON."`
-	Bench benchCmd `cmd:"" group:"Look" help:"Measure."`
+	Facts       factsCmd       `cmd:"" group:"Look" help:"Show facts as NDJSON."`
+	Topics      topicsCmd      `cmd:"" group:"Look" help:"Compare the brokers' topics with what dwell needs, and make them so."`
+	Dlq         dlqCmd         `cmd:"" group:"Look" help:"List, show and replay dead letters: records that were rejected."`
+	Topology    topologyCmd    `cmd:"" group:"Look" help:"Draw what the worker's processors read, keep and write."`
+	ReplayCheck replayCheckCmd `cmd:"" group:"Look" help:"Do again what a processor did, by its journal, and compare every row and output."`
+	Bench       benchCmd       `cmd:"" group:"Look" help:"Measure."`
 
 	EmbeddedKafka      embeddedKafkaCmd      `cmd:"" hidden:"" help:"The Kafka that dev starts."`
 	EmbeddedClickhouse embeddedClickHouseCmd `cmd:"" hidden:"" help:"The ClickHouse that dev starts."`

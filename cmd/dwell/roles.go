@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	_ "time/tzdata" // quiet hours go by zones, which a slim machine does not have
 
 	"github.com/prometheus/client_golang/prometheus"
 

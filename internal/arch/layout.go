@@ -65,7 +65,9 @@ func Dwell() Layout {
 				"kafka":        {goka, sarama, franz, prom, errgroup},
 				"kafka/stream": {"github.com/cockroachdb/pebble"},
 			}},
-			{Dir: "internal", Imports: append(slices.Clone(below), "embedded", "console"), Third: map[string][]string{
+			// integration/peers is only the Java source of a peer that internal/bench/core measures. Stock goka,
+			// another one, lies in kafka/peers, because goka and sarama are confined to kafka.
+			{Dir: "internal", Imports: append(slices.Clone(below), "embedded", "console", "integration/peers"), Third: map[string][]string{
 				"internal":         {prom, kong, yaml, errgroup, compress},
 				"internal/bench":   {franz, "github.com/chromedp"},
 				"internal/browser": {"github.com/chromedp"},

@@ -22,9 +22,18 @@ import (
 // Change is one declaration and what applying it does.
 type Change struct {
 	Kind, Name, Version string
-	// What: created, changed, unchanged.
+	// What is Created, Changed or Unchanged.
 	What string
+	// Before is what was in force; nil: nothing.
+	Before *schemas.Declaration
 }
+
+// What applying a declaration does.
+const (
+	Created   = "created"
+	Changed   = "changed"
+	Unchanged = "unchanged"
+)
 
 // Read parses and checks every .yaml and .yml file of a path, a file or a folder. All faults of all
 // files are reported at once.
@@ -90,42 +99,100 @@ func list(path string) ([]string, error) {
 }
 
 // Apply publishes the campaigns of a tenant that differ from what is there, unless dryRun is set, and
-// returns what it did, or would do.
+// returns what it did, or would do. A campaign that would make a move that is not allowed stops all
+// of them: nothing is published then.
 func Apply(ctx context.Context, cluster kafka.Config, tenant string, campaigns []*campaign.Campaign, dryRun bool) ([]Change, error) {
-	now, err := current(ctx, cluster)
+	p, err := newPublisher(ctx, cluster)
 	if err != nil {
 		return nil, err
 	}
-	out, err := kafka.NewEmitter(cluster, "dwell-apply", topics.Declarations)
-	if err != nil {
-		return nil, err
+	changes, err := p.plan(tenant, campaigns)
+	if err != nil || dryRun {
+		return changes, errors.Join(err, p.out.Close())
 	}
-	var changes []Change
-	for _, c := range campaigns {
-		ch := Change{Kind: engage.Kind, Name: c.Name, Version: c.Version, What: "created"}
-		if old, ok := now[key(tenant, c.Name)]; ok {
-			ch.What = "changed"
-			if old.Version == c.Version {
-				ch.What = "unchanged"
-			}
-		}
-		changes = append(changes, ch)
-		if dryRun || ch.What == "unchanged" {
+	for i, c := range campaigns {
+		if changes[i].What == Unchanged {
 			continue
 		}
 		d := &schemas.Declaration{
-			Kind: ch.Kind, Tenant: tenant, Name: c.Name, Version: c.Version, Source: c.Source, AppliedMs: time.Now().UnixMilli(), File: filepath.Base(c.File),
+			Kind: engage.Kind, Tenant: tenant, Name: c.Name, Version: c.Version, Source: c.Source, AppliedMs: time.Now().UnixMilli(), File: filepath.Base(c.File),
 		}
-		if err := out.EmitSync(ctx, key(tenant, c.Name), d); err != nil {
-			return changes, errors.Join(fmt.Errorf("apply %s: %w", c.Name, err), out.Close())
+		if err := p.publish(ctx, d); err != nil {
+			return changes[:i], errors.Join(fmt.Errorf("apply %s: %w", c.Name, err), p.out.Close())
 		}
 	}
-	return changes, out.Close()
+	return changes, p.out.Close()
+}
+
+// plan says what applying would change; its error joins every move that is not allowed.
+func (p *publisher) plan(tenant string, campaigns []*campaign.Campaign) ([]Change, error) {
+	var changes []Change
+	var faults []error
+	for _, c := range campaigns {
+		ch := Change{Kind: engage.Kind, Name: c.Name, Version: c.Version, What: Created}
+		if old, ok := p.now[key(tenant, c.Name)]; ok {
+			ch.What, ch.Before = Changed, old
+			if old.Version == c.Version {
+				ch.What = Unchanged
+			}
+			// A version that cannot be read is in force nowhere: anything may follow it.
+			if was, err := (Version{Declaration: old}).Campaign(); err == nil {
+				faults = append(faults, CheckMove(c.Name, was.State, c.State))
+			}
+		}
+		changes = append(changes, ch)
+	}
+	return changes, errors.Join(faults...)
+}
+
+// Delete takes a campaign away: no worker decides by it any more, and users' progress with it ends.
+// Its versions stay readable. It returns the version that was in force.
+func Delete(ctx context.Context, cluster kafka.Config, tenant, name string) (version string, err error) {
+	p, err := newPublisher(ctx, cluster)
+	if err != nil {
+		return "", err
+	}
+	old := p.now[key(tenant, name)]
+	if old == nil {
+		return "", errors.Join(fmt.Errorf("tenant %s, campaign %q: %w", tenant, name, ErrUnknown), p.out.Close())
+	}
+	d := &schemas.Declaration{Kind: engage.Kind, Tenant: tenant, Name: name, AppliedMs: time.Now().UnixMilli()}
+	if err := p.publish(ctx, d); err != nil {
+		return "", errors.Join(fmt.Errorf("delete %s: %w", name, err), p.out.Close())
+	}
+	return old.Version, p.out.Close()
+}
+
+// Move publishes the campaign that is in force with another state, and nothing else changed.
+func Move(ctx context.Context, cluster kafka.Config, tenant, name string, to campaign.State) (Change, error) {
+	_, now, err := History(ctx, cluster, tenant, name)
+	if err != nil {
+		return Change{}, err
+	}
+	if now == nil {
+		return Change{}, fmt.Errorf("tenant %s: campaign %q was deleted; apply its file to have it again", tenant, name)
+	}
+	c, err := now.Campaign()
+	if err != nil {
+		return Change{}, err
+	}
+	if err := CheckMove(name, c.State, to); err != nil {
+		return Change{}, err
+	}
+	next, err := WithState(c, to)
+	if err != nil {
+		return Change{}, err
+	}
+	changes, err := Apply(ctx, cluster, tenant, []*campaign.Campaign{next}, false)
+	if err != nil || len(changes) == 0 {
+		return Change{}, err
+	}
+	return changes[0], nil
 }
 
 func key(tenant, name string) string { return engage.Kind + "/" + tenant + "/" + name }
 
-// current is what is declared now, by key.
+// current is what is declared now, by key, with every version that is kept.
 func current(ctx context.Context, cluster kafka.Config) (map[string]*schemas.Declaration, error) {
 	now := map[string]*schemas.Declaration{}
 	err := kafka.Snapshot(ctx, cluster, topics.Declarations.Spec, func(e kafka.Entry) {

@@ -52,7 +52,7 @@ func (w *world) sendText(in topics.Topic[string], key string, values ...string) 
 }
 
 func TestBadRecordsGoToTheDeadLettersAndTheRestGoesOn(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, out := w.growing()
 	long := strings.Repeat("x", 1500)
 	w.sendText(in, "acme/ann", "emit:one", "boom", "emit:two")
@@ -125,7 +125,7 @@ func (w *world) checkLetters(def *processors.Def, in topics.Topic[string]) {
 }
 
 func TestManyPanicsCostFewAborts(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, _ := w.growing()
 	for range 300 {
 		w.sendText(in, "acme/ann", "boom", "a")
@@ -164,8 +164,8 @@ func TestFailedProduceAbortsAndIsRepeated(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			addrs, cluster := fake(t)
-			w := newWorld(t, addrs, cluster)
+			where := fake(t)
+			w := newWorld(t, where)
 			def, in, out := w.counting()
 			cfg := w.config("a")
 			cfg.Dir = t.TempDir()
@@ -173,7 +173,7 @@ func TestFailedProduceAbortsAndIsRepeated(t *testing.T) {
 			r.untilReady()
 			w.sendNumbers(in, 0, 500, 20)
 			until(t, "first part committed", func() bool { return w.committed(def, in.Name) == 500 })
-			h := cluster.Fault(c.fault(r.shared.Topic, out.Name))
+			h := where.fake.Fault(c.fault(r.shared.Topic, out.Name))
 			w.sendNumbers(in, 500, 1000, 20)
 			until(t, "all committed", func() bool { return w.committed(def, in.Name) == 1000 })
 			if h.Hits() == 0 {
@@ -188,7 +188,7 @@ func TestFailedProduceAbortsAndIsRepeated(t *testing.T) {
 }
 
 func TestRecordThatTheBrokersRefuseIsAFatalErrorWithItsName(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, out := w.growing()
 	small := "1000"
 	if _, err := w.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &small}}, out.Name); err != nil {
@@ -217,7 +217,7 @@ func random(n int) string {
 }
 
 func TestBrokenWakeIsAFatalErrorWithKeyAndStack(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	in := numbers(w.name("in"))
 	w.ensure(in.Spec)
 	def := processors.Define(processors.Processor[tally]{
@@ -234,7 +234,7 @@ func TestBrokenWakeIsAFatalErrorWithKeyAndStack(t *testing.T) {
 }
 
 func TestUndeclaredOutputIsADeadLetter(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	in, other := numbers(w.name("in")), numbers(w.name("other"))
 	w.ensure(in.Spec, other.Spec)
 	def := processors.Define(processors.Processor[tally]{

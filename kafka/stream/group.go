@@ -29,7 +29,7 @@ func (l *lost) Unwrap() error { return l.err }
 
 const (
 	backoffMin = 100 * time.Millisecond
-	backoffMax = 5 * time.Second
+	backoffMax = 2 * time.Second
 	// calm is how long a client must have lived for the next backoff to begin anew.
 	calm = 30 * time.Second
 	// setupTries is how often in a row partitions may fail to be set up.

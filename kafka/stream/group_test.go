@@ -18,7 +18,7 @@ import (
 func (r *running) owned() int { return len(r.Status().Partitions) }
 
 func TestTwoInstancesShareAndTakeOver(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, out := w.counting()
 	const users, part = 50, 1000
 	a := w.run(w.config("a"), def)
@@ -41,7 +41,7 @@ func TestTwoInstancesShareAndTakeOver(t *testing.T) {
 }
 
 func TestMoreInstancesThanPartitionsAreReady(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	w.cfg.Partitions = 1
 	def, in, out := w.counting()
 	a, b := w.run(w.config("a"), def), w.run(w.config("b"), def)
@@ -54,7 +54,7 @@ func TestMoreInstancesThanPartitionsAreReady(t *testing.T) {
 }
 
 func TestTwoProcessesWithTheSameIDDoNotBothGoOn(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, out := w.counting()
 	a := w.run(w.config("same"), def)
 	a.untilReady()
@@ -83,7 +83,7 @@ func TestTwoProcessesWithTheSameIDDoNotBothGoOn(t *testing.T) {
 
 // Whoever takes the transactional id over makes the client unusable; another one goes on.
 func TestDeadSessionIsMadeAnew(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, out := w.counting()
 	r := w.run(w.config("a"), def)
 	r.untilReady()
@@ -106,7 +106,7 @@ func TestDeadSessionIsMadeAnew(t *testing.T) {
 }
 
 func TestRefusedSessionTimeoutIsAnError(t *testing.T) {
-	if _, c := brokers(t); c == nil {
+	if brokers(t).fake == nil {
 		t.Skip("the cluster's minimum is not known")
 	}
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(6*time.Second))
@@ -114,7 +114,7 @@ func TestRefusedSessionTimeoutIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	w := newWorld(t, c.ListenAddrs(), c)
+	w := newWorld(t, site{c.ListenAddrs(), c})
 	def, _, _ := w.counting()
 	cfg := w.config("a")
 	cfg.SessionTimeout = 2 * time.Second
@@ -124,7 +124,7 @@ func TestRefusedSessionTimeoutIsAnError(t *testing.T) {
 }
 
 func TestMissingAndUnequalTopicsAreNamed(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	in, odd, out := numbers(w.name("in")), numbers(w.name("odd")), numbers(w.name("missing"))
 	blocks := topics.Blocks{Spec: &topics.Spec{Name: w.name("blocks"), Partitions: 2, Pack: topics.Facts.Pack}}
 	w.ensure(in.Spec, &topics.Spec{Name: odd.Name, Partitions: 3}, blocks.Spec)
@@ -158,7 +158,7 @@ func TestConfigReportsEveryFault(t *testing.T) {
 }
 
 func TestFactsLieInThePartitionTheyCameFrom(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	in := numbers(w.name("in"))
 	facts := topics.Blocks{Spec: &topics.Spec{Name: w.name("facts"), Pack: topics.Facts.Pack}}
 	w.ensure(in.Spec, facts.Spec)
@@ -207,7 +207,7 @@ func TestFactsLieInThePartitionTheyCameFrom(t *testing.T) {
 
 // A row lives where its input's records lie, even if their producer partitions in its own way.
 func TestRowsFollowTheirRecordsPartition(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, _ := w.counting()
 	cl, err := w.cfg.NewClient("odd", kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
@@ -251,7 +251,7 @@ func TestRowsFollowTheirRecordsPartition(t *testing.T) {
 var words = topics.Of(topics.Spec{Name: "words", Partitions: 1, Compact: true}, schemas.Codec[uint64](number{}))
 
 func TestWholeTopicIsInForceFromTheFirstRecordAndSwapsBetweenBatches(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	in, out := numbers(w.name("in")), numbers(w.name("out"))
 	spec := *words.Spec
 	spec.Name = w.name("factors")
@@ -304,7 +304,7 @@ func TestWholeTopicIsInForceFromTheFirstRecordAndSwapsBetweenBatches(t *testing.
 }
 
 func TestMetricsCountWhatHappened(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, _ := w.counting()
 	reg := prometheus.NewRegistry()
 	cfg := w.config("a")
@@ -332,7 +332,7 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 }
 
 func TestRunEndsWhileTheBrokersAreAway(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, _, _ := w.counting()
 	cfg := w.config("a")
 	cfg.Kafka.Brokers = []string{"127.0.0.1:1"}

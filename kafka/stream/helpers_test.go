@@ -25,21 +25,21 @@ import (
 const patience = 60 * time.Second
 
 // brokers returns a cluster: the one of DWELL_TEST_BROKERS when set, and an in-process fake else.
-func brokers(t *testing.T) ([]string, *kfake.Cluster) {
+func brokers(t *testing.T) site {
 	t.Helper()
 	if b := os.Getenv("DWELL_TEST_BROKERS"); b != "" {
-		return strings.Split(b, ","), nil
+		return site{addrs: strings.Split(b, ",")}
 	}
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return c.ListenAddrs(), c
+	return site{c.ListenAddrs(), c}
 }
 
 // fake is brokers for tests that make the cluster misbehave.
-func fake(t *testing.T) ([]string, *kfake.Cluster) {
+func fake(t *testing.T) site {
 	t.Helper()
 	if os.Getenv("DWELL_TEST_BROKERS") != "" {
 		t.Skip("injects faults into a fake cluster")
@@ -50,21 +50,26 @@ func fake(t *testing.T) ([]string, *kfake.Cluster) {
 // world is a cluster with the topics of one test. Names are unique, so that a real cluster can serve
 // many tests.
 type world struct {
-	t     *testing.T
-	id    string
-	cfg   kafka.Config
-	cl    *kgo.Client
-	adm   *kadm.Client
-	fake  *kfake.Cluster
-	count processors.Input[tally]
+	t    *testing.T
+	id   string
+	cfg  kafka.Config
+	cl   *kgo.Client
+	adm  *kadm.Client
+	fake *kfake.Cluster // nil on a real cluster
 }
 
 var worlds atomic.Int64
 
-func newWorld(t *testing.T, addrs []string, c *kfake.Cluster) *world {
+// site is where a world is.
+type site struct {
+	addrs []string
+	fake  *kfake.Cluster
+}
+
+func newWorld(t *testing.T, at site) *world {
 	t.Helper()
-	w := &world{t: t, id: fmt.Sprintf("t%d-%d", time.Now().UnixNano()/1e6, worlds.Add(1)), cfg: kafka.DefaultConfig(), fake: c}
-	w.cfg.Brokers, w.cfg.Partitions = addrs, 4
+	w := &world{t: t, id: fmt.Sprintf("t%d-%d", time.Now().UnixNano()/1e6, worlds.Add(1)), cfg: kafka.DefaultConfig(), fake: at.fake}
+	w.cfg.Brokers, w.cfg.Partitions = at.addrs, 4
 	cl, err := w.cfg.NewClient("test", kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
 	if err != nil {
 		t.Fatal(err)

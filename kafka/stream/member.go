@@ -102,8 +102,7 @@ func (m *member) options() ([]kgo.Opt, error) {
 		kgo.ConsumeTopics(inputs...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // a position must be able to reach the end of a partition
-		kgo.RequireStableFetchOffsets(),
+		kgo.KeepControlRecords(),   // a position must be able to reach the end of a partition
 		kgo.BlockRebalanceOnPoll(), // else records of one assignment reach the session of the next
 		kgo.OnPartitionsAssigned(m.assigned),
 		kgo.OnPartitionsRevoked(m.revoked),

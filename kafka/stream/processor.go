@@ -27,6 +27,7 @@ import (
 
 	"github.com/dwellhq/dwell/kafka/stream/broker"
 	"github.com/dwellhq/dwell/kafka/stream/handle"
+	"github.com/dwellhq/dwell/kafka/stream/journal"
 	"github.com/dwellhq/dwell/kafka/stream/placement"
 	"github.com/dwellhq/dwell/kafka/stream/recovery"
 	"github.com/dwellhq/dwell/kafka/stream/table"
@@ -74,6 +75,7 @@ func New(cfg Config, def *processors.Def) (*Processor, error) {
 	p.shared = &table.Shared{
 		Def: def, Topic: string(goka.GroupTable(goka.Group(p.group))), CacheBytes: cfg.CacheBytes / int64(cfg.Kafka.Partitions),
 		MaxBytes: p.maxBytes, Views: p.views.now, Urgent: p.hurry, Now: time.Now, Count: &table.Counters{}, Log: p.log,
+		JournalTopic: journal.Topic(p.group), Version: journal.Version(),
 	}
 	var err error
 	if p.count, err = newCounters(cfg.Registerer, def.Name, p.shared.Count); err != nil {

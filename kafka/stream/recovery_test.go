@@ -18,7 +18,7 @@ func (r *running) recovered() (n int64) {
 }
 
 func TestRestartFindsItsRowsAndALostDiskReadsThemAgain(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, out := w.counting()
 	const users, part = 500, 2000
 	cfg := w.config("a")
@@ -49,7 +49,7 @@ func TestRestartFindsItsRowsAndALostDiskReadsThemAgain(t *testing.T) {
 
 // The table was made anew: what the disk holds is of another one, although it is longer.
 func TestStoreOfAnotherTableIsEmptied(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, _ := w.counting()
 	cfg := w.config("a")
 	cfg.Dir = t.TempDir()
@@ -78,7 +78,7 @@ func TestStoreOfAnotherTableIsEmptied(t *testing.T) {
 
 // A dead instance left a transaction open on the table: recovery must not wait until it times out.
 func TestTransactionOfADeadInstanceIsAborted(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, out := w.counting()
 	r := w.run(w.config("a"), def)
 	w.sendNumbers(in, 0, 100, 10)
@@ -112,7 +112,7 @@ func TestTransactionOfADeadInstanceIsAborted(t *testing.T) {
 
 // The rows of an old and large table come back, whatever became of the table's first records.
 func TestTableThatLostItsFirstRecordsIsRecovered(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	w.cfg.Partitions = 1
 	def, in, _ := w.counting()
 	r := w.run(w.config("a"), def)
@@ -147,8 +147,8 @@ func TestTableThatLostItsFirstRecordsIsRecovered(t *testing.T) {
 }
 
 func TestCompactedTableIsRecovered(t *testing.T) {
-	addrs, cluster := fake(t)
-	w := newWorld(t, addrs, cluster)
+	where := fake(t)
+	w := newWorld(t, where)
 	def, in, out := w.counting()
 	r := w.run(w.config("a"), def)
 	for i := range 20 {
@@ -156,7 +156,7 @@ func TestCompactedTableIsRecovered(t *testing.T) {
 		until(t, "committed", func() bool { return w.committed(def, in.Name) == int64(i+1)*100 })
 	}
 	r.stop()
-	cluster.Compact()
+	where.fake.Compact()
 	r = w.run(w.config("a"), def)
 	r.untilReady()
 	if n := r.recovered(); n < 100 || n > 500 {

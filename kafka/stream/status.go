@@ -35,7 +35,7 @@ type PartitionStatus struct {
 func (p *Processor) Status() Status {
 	c := p.shared.Count
 	s := Status{
-		Processor: p.def.Name, Instance: p.cfg.InstanceID, Ready: p.Ready(), Whole: p.views.next(),
+		Processor: p.def.Name, Instance: p.cfg.InstanceID, Ready: p.Ready(), Whole: p.views.positions(),
 		Records: c.Records.Load(), Rows: c.Rows.Load(), DeadLetters: c.DeadLetters.Load(), Wakes: c.Wakes.Load(),
 		Commits: p.count.commits.Load(), Aborts: p.count.aborts.Load(),
 	}

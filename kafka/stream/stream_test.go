@@ -85,7 +85,7 @@ func (w *world) sendNumbers(in topics.Topic[uint64], first, last, users int) {
 }
 
 func TestEachRecordCountsOnceAcrossRestarts(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	def, in, out := w.counting()
 	const users, step = 100, 2000
 	cfg := w.config("a")
@@ -98,5 +98,3 @@ func TestEachRecordCountsOnceAcrossRestarts(t *testing.T) {
 	}
 	w.checkCounts(def, out, 3*step, users)
 }
-
-func first[A, B any](a A, _ B) A { return a }

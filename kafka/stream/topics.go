@@ -11,6 +11,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/dwellhq/dwell/kafka/stream/journal"
 	"github.com/dwellhq/dwell/topics"
 )
 
@@ -55,7 +56,35 @@ func (p *Processor) checkTopics(ctx context.Context) (int, error) {
 		}
 	}
 	count(topics.DeadLetters.Spec)
+	if p.def.Journal && len(faults) == 0 {
+		faults = append(faults, p.ensureJournal(ctx, partitions))
+	}
 	return partitions, errors.Join(faults...)
+}
+
+// ensureJournal makes the journal, which has as many partitions as the inputs.
+func (p *Processor) ensureJournal(ctx context.Context, partitions int) error {
+	topic := p.shared.JournalTopic
+	_, n, err := p.admin.Topic(ctx, topic, 0)
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		settings := map[string]string{}
+		switch keep := journal.Retention(p.def.Inputs); keep {
+		case 0:
+		case topics.Forever:
+			settings["retention.ms"] = "-1"
+		default:
+			settings["retention.ms"] = strconv.FormatInt(keep.Milliseconds(), 10)
+		}
+		if err := p.admin.Create(ctx, topic, partitions, settings); err != nil {
+			return err
+		}
+		_, _, err = p.admin.Topic(ctx, topic, topicAppears) // waits until it is visible
+		return err
+	case err == nil && n != partitions:
+		return fmt.Errorf("journal %s has %d partitions and the inputs have %d: delete it, and the journal begins anew", topic, n, partitions)
+	}
+	return err
 }
 
 // maxBytes is the most that key and value of a record in the topic may have.
@@ -77,10 +106,10 @@ func (p *Processor) batchBytes(topic string) int32 {
 // keyAllowance is room for a row's key beside the largest row.
 const keyAllowance = 64 << 10
 
-// pinned says that records in the topic name their own partition: rows lie where their input does,
+// pinned says that records in the topic name their own partition: rows and journal lie where their input does,
 // whatever its producer's idea of a partition was.
 func (p *Processor) pinned(topic string) bool {
-	if topic == p.shared.Topic {
+	if topic == p.shared.Topic || topic == p.shared.JournalTopic {
 		return true
 	}
 	return slices.ContainsFunc(p.def.Outputs, func(t *topics.Spec) bool { return t.Name == topic && t.Pack != nil })

@@ -87,7 +87,7 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // A worker is away for ten minutes. The cancellation waits in the backlog behind many records, and
 // its deadline passed long ago: it must not fire.
 func TestCancellationInTheBacklogPreventsTheWake(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	in := w.name("in")
 	def, out := w.waiting(in)
 	cfg := w.config("a")
@@ -121,7 +121,7 @@ func TestCancellationInTheBacklogPreventsTheWake(t *testing.T) {
 // Time goes by what is in the log, however the clock stands, while the log is not read to its end; and
 // by the clock only once it is.
 func TestDeadlinesFollowPartitionTime(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	w.cfg.Partitions = 1
 	in := w.name("in")
 	def, out := w.waiting(in)
@@ -161,7 +161,7 @@ func TestDeadlinesFollowPartitionTime(t *testing.T) {
 
 // The second input holds a cancellation that is older than what the first has told already.
 func TestEveryInputHoldsTimeBack(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	w.cfg.Partitions = 1
 	events, answers := w.name("events"), w.name("answers")
 	def, out := w.waiting(events, answers)
@@ -184,8 +184,8 @@ func TestEveryInputHoldsTimeBack(t *testing.T) {
 
 // A transaction of wakes alone is bound to the generation, and a wake that was aborted fires again.
 func TestAbortedWakeFiresAgainOnce(t *testing.T) {
-	addrs, cluster := fake(t)
-	w := newWorld(t, addrs, cluster)
+	where := fake(t)
+	w := newWorld(t, where)
 	in := w.name("in")
 	def, out := w.waiting(in)
 	c := at(noon)
@@ -198,9 +198,9 @@ func TestAbortedWakeFiresAgainOnce(t *testing.T) {
 	}
 	w.send(recs...)
 	until(t, "read", func() bool { return w.committed(def, in) == 100 })
-	refused := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: out.Name, Err: kerr.UnknownServerError, Count: 2},
+	refused := where.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: out.Name, Err: kerr.UnknownServerError, Count: 2},
 		kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.IllegalGeneration, Count: 1})
-	pins := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Observe: true, Count: -1})
+	pins := where.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Observe: true, Count: -1})
 	c.set(noon.Add(time.Hour))
 	until(t, "all are woken", func() bool { return len(w.outputs(out)) == 100 })
 	r.stop()
@@ -220,7 +220,7 @@ func TestAbortedWakeFiresAgainOnce(t *testing.T) {
 }
 
 func TestDeadlinesOutliveARestart(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	in := w.name("in")
 	def, out := w.waiting(in)
 	c := at(noon)
@@ -242,7 +242,7 @@ func TestDeadlinesOutliveARestart(t *testing.T) {
 
 // The example of the README, as it is.
 func TestAbandonedCartIsNudgedOnce(t *testing.T) {
-	w := newWorld(t, first(brokers(t)), nil)
+	w := newWorld(t, brokers(t))
 	w.ensure(cart.Events.Spec)
 	key := func(s string) string { return w.id + "/" + s }
 	start := time.Now().Add(-2 * time.Hour)

@@ -21,45 +21,49 @@ type views struct {
 	log       *slog.Logger
 
 	mu   sync.Mutex
-	list []any // replaced, never changed
+	list []any   // replaced, never changed
+	next []int64 // the first offset of each that is not in list; replaced, never changed
 }
 
 func newViews(cfg kafka.Config, def *processors.Def, log *slog.Logger) *views {
 	v := &views{defs: def.Whole, log: log}
 	for i, w := range def.Whole {
-		v.list = append(v.list, w.Zero())
+		v.list, v.next = append(v.list, w.Zero()), append(v.next, 0)
 		v.followers = append(v.followers, kafka.NewFollower(cfg, w.Topic(), func(e kafka.Entry) { v.apply(i, e) }))
 	}
 	return v
 }
 
-// now returns the views in force, by Def.Whole. They do not change any more.
-func (v *views) now() []any {
+// now returns the views in force, by Def.Whole, and the first offset of each that is not in force. They
+// do not change any more.
+func (v *views) now() (list []any, next []int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.list
+	return v.list, v.next
 }
 
 // apply folds one record. What cannot be folded is left out: the other declarations still hold.
 func (v *views) apply(i int, e kafka.Entry) {
-	view, err := v.fold(i, e)
+	list, _ := v.now() // only this goroutine changes element i
+	view, err := v.fold(i, list[i], e)
 	if err != nil {
 		v.log.Error("whole topic: record left out", "topic", e.At.Topic, "partition", e.At.Partition, "offset", e.At.Offset, "key", e.Key, "err", err)
-		return
+		view = list[i]
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.list = slices.Clone(v.list)
-	v.list[i] = view
+	list, next := slices.Clone(v.list), slices.Clone(v.next)
+	list[i], next[i] = view, e.At.Offset+1
+	v.list, v.next = list, next
 }
 
-func (v *views) fold(i int, e kafka.Entry) (view any, err error) {
+func (v *views) fold(i int, before any, e kafka.Entry) (view any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return v.defs[i].Fold(v.now()[i], e.Key, e.Value)
+	return v.defs[i].Fold(before, e.Key, e.Value)
 }
 
 // run follows all whole topics until ctx ends.
@@ -84,7 +88,7 @@ func (v *views) wait(ctx context.Context) error {
 }
 
 // next is the first offset of each whole topic that is not in force.
-func (v *views) next() map[string]int64 {
+func (v *views) positions() map[string]int64 {
 	m := map[string]int64{}
 	for i, f := range v.followers {
 		m[v.defs[i].Topic().Name] = f.Next()

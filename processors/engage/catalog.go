@@ -19,6 +19,7 @@ const Kind = "Campaign"
 type Catalog struct {
 	entries tree[entry]    // by tenant and name
 	readers tree[[]reader] // by tenant and event
+	caps    tree[[]capOf]  // by tenant and scope
 }
 
 // entry is what was declared under one name.
@@ -40,9 +41,10 @@ type Fault struct {
 // reader is a campaign that reads an event, with what it does with it.
 type reader struct {
 	campaign *campaign.Campaign
-	machine  trigger.Count
-	counts   []campaign.Predicate
-	resets   []campaign.Predicate
+	machine  trigger.Machine
+	// steps and resets are what it does with the event; of a strict pattern, with any event.
+	steps  []campaign.Step
+	resets []campaign.Matcher
 }
 
 // Campaign returns the campaign in force under a name; nil when there is none.
@@ -75,7 +77,11 @@ func (c *Catalog) reading(tenant, event string) []reader {
 		return nil
 	}
 	rs, _ := c.readers.get(tenant, event)
-	return rs
+	strict, _ := c.readers.get(tenant, everyEvent)
+	if len(strict) == 0 {
+		return rs
+	}
+	return slices.SortedFunc(slices.Values(slices.Concat(rs, strict)), byPriority)
 }
 
 // fold returns the catalog after one declaration.
@@ -92,6 +98,7 @@ func fold(c *Catalog, key string, d *schemas.Declaration, deleted bool) *Catalog
 	old, _ := next.entries.get(tenant, name)
 	if deleted {
 		next.unindex(tenant, old.campaign)
+		next.recap(tenant, old.campaign, nil)
 		next.entries = next.entries.without(tenant, name)
 		return &next
 	}
@@ -106,6 +113,7 @@ func fold(c *Catalog, key string, d *schemas.Declaration, deleted bool) *Catalog
 	}
 	next.unindex(tenant, old.campaign)
 	next.index(tenant, declared)
+	next.recap(tenant, old.campaign, declared)
 	next.entries = next.entries.with(tenant, name, entry{campaign: declared})
 	return &next
 }
@@ -132,15 +140,17 @@ func (c *Catalog) index(tenant string, cp *campaign.Campaign) {
 		return
 	}
 	t := &cp.Trigger
-	machine := trigger.Count{Times: t.Pattern.Count.Times, Frame: t.Frame}
+	machine, steps := t.Machine(), t.Pattern.Steps()
 	for _, event := range events(t) {
 		r := reader{campaign: cp, machine: machine}
-		if m := t.Pattern.Count.Of; m.Event == event {
-			r.counts = append(r.counts, m.Where)
+		for _, s := range steps {
+			if s.Event == event || event == everyEvent {
+				r.steps = append(r.steps, s)
+			}
 		}
 		for _, m := range t.Until {
-			if m.Event == event {
-				r.resets = append(r.resets, m.Where)
+			if m.Event == event || event == everyEvent {
+				r.resets = append(r.resets, m)
 			}
 		}
 		rs, _ := c.readers.get(tenant, event)
@@ -170,9 +180,18 @@ func byPriority(a, b reader) int {
 	return cmp.Or(cmp.Compare(b.campaign.Priority, a.campaign.Priority), cmp.Compare(a.campaign.Name, b.campaign.Name))
 }
 
+// everyEvent is where campaigns are that read all events; no event has this name.
+const everyEvent = ""
+
 // events are the names that a trigger reads, each once.
 func events(t *campaign.Trigger) []string {
-	all := []string{t.Pattern.Count.Of.Event}
+	if t.Frame.Strict { // what lies between breaks it
+		return []string{everyEvent}
+	}
+	var all []string
+	for _, s := range t.Pattern.Steps() {
+		all = append(all, s.Event)
+	}
 	for _, m := range t.Until {
 		all = append(all, m.Event)
 	}
@@ -180,11 +199,32 @@ func events(t *campaign.Trigger) []string {
 	return slices.Compact(all)
 }
 
-// reads says what an event with these properties does to the campaign.
-func (r *reader) reads(props *campaign.Properties) (counts, resets bool) {
-	return anyMatches(r.counts, props), anyMatches(r.resets, props)
+// reads says what an event is to the campaign; false: nothing.
+func (r *reader) reads(e *schemas.Event, props *campaign.Properties) (trigger.Event, bool) {
+	ev := trigger.Event{ID: e.Id}
+	for _, s := range r.steps {
+		if s.Event == e.Name && s.Where.Matches(props) {
+			ev.Steps |= s.Bits
+		}
+	}
+	for _, m := range r.resets {
+		ev.Resets = ev.Resets || m.Event == e.Name && m.Where.Matches(props)
+	}
+	if a := r.campaign.Trigger.Pattern.Aggregate; a != nil && ev.Steps != 0 {
+		var ok bool
+		if ev.Number, ok = numberOf(a, props); !ok {
+			ev.Steps = 0
+		}
+	}
+	return ev, ev.Steps != 0 || ev.Resets || r.machine.Strict
 }
 
-func anyMatches(all []campaign.Predicate, props *campaign.Properties) bool {
-	return slices.ContainsFunc(all, func(p campaign.Predicate) bool { return p.Matches(props) })
+// numberOf is what an aggregate takes of an event; false: nothing. To count different values it
+// takes 53 bits of a hash: among the events of a window two of them meet once in 10^10 windows.
+func numberOf(a *campaign.Aggregate, props *campaign.Properties) (float64, bool) {
+	if a.Crossing.Of != trigger.Distinct {
+		return a.Field.Number(props)
+	}
+	v, ok := a.Field.Value(props)
+	return float64(hashOf("v", v) >> 11), ok
 }

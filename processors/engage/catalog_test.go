@@ -33,10 +33,10 @@ func TestAFaultyDeclarationKeepsTheVersionBefore(t *testing.T) {
 		t.Fatalf("campaign %v, faults %v", before, c.Faults())
 	}
 	for what, d := range map[string]*schemas.Declaration{
-		"not supported yet: sequence": declaration(strings.Replace(good, "count:", "sequence:", 1)),
-		"no campaign of that name":    declaration(strings.Replace(good, "name: hot", "name: cold", 1)),
-		"the record is of":            {Tenant: "other", Source: []byte(good)},
-		"holds no campaign":           {},
+		"must be a list":           declaration(strings.Replace(good, "count:", "sequence:", 1)),
+		"no campaign of that name": declaration(strings.Replace(good, "name: hot", "name: cold", 1)),
+		"the record is of":         {Tenant: "other", Source: []byte(good)},
+		"holds no campaign":        {},
 	} {
 		next := fold(c, "Campaign/demo/hot", d, false)
 		f := next.Faults()
@@ -90,7 +90,7 @@ func TestACampaignMovesWithItsEventsAndPriority(t *testing.T) {
 	if got := names(moved, "demo", "page"); len(got) != 1 || got[0][0] != 'b' {
 		t.Errorf("read by %v", got)
 	}
-	if got := moved.reading("demo", "bet"); len(got) != 2 || len(got[1].counts) != 0 || len(got[1].resets) != 1 {
+	if got := moved.reading("demo", "bet"); len(got) != 2 || len(got[1].steps) != 0 || len(got[1].resets) != 1 {
 		t.Errorf("read by %+v", got) // b's reset is still a bet
 	}
 	if got := names(c, "demo", "bet"); len(got) != 2 || got[0][0] != 'a' {

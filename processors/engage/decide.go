@@ -1,11 +1,14 @@
 package engage
 
 import (
+	"slices"
+	"strconv"
+	"time"
+
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 	"github.com/dwellhq/dwell/schemas"
-	"github.com/dwellhq/dwell/topics"
 )
 
 // decision is a match on its way through the gates.
@@ -13,66 +16,184 @@ type decision struct {
 	reader   *reader
 	progress *schemas.TriggerRow
 	match    *trigger.Match
-	id       string
+	// event completed it; only its tenant and id are there.
+	event *schemas.Event
+	id    string
 }
 
-// decide steps the campaigns that read the event and takes their matches through the gates:
-// REENTRY, then PRIORITY, then SENT.
+// decide lets an event cancel and convert what came before it, then steps the campaigns that read it
+// and takes their matches through the gates.
 func decide(t *turn, e *schemas.Event) {
 	readers := processors.Look(t, declared).reading(e.Tenant, e.Name)
-	if len(readers) == 0 {
+	if len(readers) == 0 && t.State.Gates == nil {
 		return
 	}
 	props := campaign.NewProperties(e.Properties)
-	var passed []decision
-	var rivals []trigger.Contender
-	for i := range readers {
-		r := &readers[i]
-		d, ok := step(t, e, r, props)
-		if !ok || !reenters(t, e, d) {
-			continue
-		}
-		passed = append(passed, d)
-		rivals = append(rivals, trigger.Contender{Slot: r.campaign.Slot, Shadow: shadow(r.campaign)})
+	if t.State.Gates != nil {
+		cancels(t, e, props)
+		converts(t, e, props)
 	}
-	for i, d := range passed {
-		if w := trigger.Winner(rivals, i); w != i {
-			winner := passed[w].reader.campaign
-			v := matched(d, e, Priority)
-			emit(t, v, "", &detail{
-				Slot: winner.Slot, Winner: winner.Name, WinnerPriority: &winner.Priority, Priority: &d.reader.campaign.Priority,
-				Shadow: shadow(d.reader.campaign),
-			})
+	var passed []response
+	var rest [][]decision
+	for i := range readers {
+		found := step(t, e, &readers[i], props)
+		if len(found) == 0 {
 			continue
 		}
-		send(t, e, d)
+		if d := found[0]; reenters(t, d) {
+			passed = append(passed, d.response(t.Now))
+		}
+		if len(found) > 1 {
+			rest = append(rest, found[1:])
+		}
+	}
+	respond(t, passed)
+	gateAll(t, rest)
+}
+
+// gateAll takes the matches of campaigns through the gates: the first of each together, then the
+// second of each, so that what one spends is spent for the next of the same campaign.
+func gateAll(t *turn, all [][]decision) {
+	for round := 0; ; round++ {
+		var passed []response
+		more := false
+		for _, found := range all {
+			if round >= len(found) {
+				continue
+			}
+			more = true
+			if d := found[round]; reenters(t, d) {
+				passed = append(passed, d.response(t.Now))
+			}
+		}
+		if !more {
+			return
+		}
+		respond(t, passed)
 	}
 }
 
-// step takes the event to one campaign's pattern; false: no match.
-func step(t *turn, e *schemas.Event, r *reader, props *campaign.Properties) (decision, bool) {
-	counts, resets := r.reads(props)
-	if !counts && !resets {
-		return decision{}, false
+// response is the match as the gates after REENTRY take it.
+func (d *decision) response(now time.Time) response {
+	return response{
+		campaign: d.reader.campaign, id: d.id, eventID: d.event.Id, eventIDs: d.match.EventIDs,
+		firstMS: d.match.FirstMS, lastMS: d.match.LastMS, dueMS: now.UnixMilli(), number: d.match.Number,
+	}
+}
+
+// step takes the event to one campaign's pattern and returns what it completed.
+func step(t *turn, e *schemas.Event, r *reader, props *campaign.Properties) []decision {
+	ev, ok := r.reads(e, props)
+	if !ok {
+		return nil
+	}
+	value, split := "", r.splits()
+	if split {
+		if value, ok = r.campaign.Trigger.Correlate.Value(props); !ok && !ev.Resets {
+			return nil
+		}
 	}
 	p := progress(t, e.Tenant, r)
-	ms := clock(t, e, r.campaign)
-	next, out := r.machine.Step(state(p), trigger.Event{ID: e.Id, TimeMS: ms, Counts: counts, Resets: resets})
-	keep(p, next)
+	ev.TimeMS, ev.NowMS = clock(t, e, r.campaign), t.Now.UnixMilli()
+	var out trigger.Outcome
+	if split {
+		out = stepParts(t, e, r, p, partKey(value), ev)
+	} else {
+		var next trigger.State
+		next, out = r.machine.Step(state(p), ev)
+		keep(p, next)
+	}
 	if out.Late {
 		v := about(r.campaign, e, Late)
-		v.EventTimeMs = ms
+		v.EventTimeMs = ev.TimeMS
 		emit(t, v, "", &detail{
-			HighestMS: next.HighestMS, LateByMS: next.HighestMS - ms, AllowedLatenessMS: r.machine.AllowedLateness.Milliseconds(),
+			HighestMS: p.HighestMs, LateByMS: p.HighestMs - ev.TimeMS, AllowedLatenessMS: r.machine.AllowedLateness.Milliseconds(),
 			Shadow: shadow(r.campaign),
 		})
-		return decision{}, false
+		return nil
 	}
 	bound(t.State, p)
-	if out.Match == nil {
-		return decision{}, false
+	return decisions(t, e.Tenant, e.Id, r, p, out.Matches)
+}
+
+// splits says whether each value of a field has a pattern of its own.
+func (r *reader) splits() bool { return r.campaign.Trigger.Correlate.String() != "" }
+
+// stepParts takes an event to the pattern of its value. Without a value it is a reset, of the
+// patterns of all values.
+func stepParts(t *turn, e *schemas.Event, r *reader, p *schemas.TriggerRow, value string, ev trigger.Event) trigger.Outcome {
+	if ev.TimeMS < p.HighestMs-r.machine.AllowedLateness.Milliseconds() {
+		return trigger.Outcome{Late: ev.Steps != 0 || ev.Resets}
 	}
-	return decision{r, p, out.Match, matchID(t, e, r.campaign, out.Match)}, true
+	p.HighestMs = max(p.HighestMs, ev.TimeMS)
+	parts := p.Parts
+	if value == "" {
+		ev.Steps = 0
+		p.FloorMs = max(p.FloorMs, ev.TimeMS)
+	} else {
+		parts = []*schemas.TriggerPart{touch(p, value)}
+	}
+	var all trigger.Outcome
+	for _, part := range parts {
+		next, out := r.machine.Step(partState(p, part), ev)
+		keepPart(p, part, next)
+		all.Matches = append(all.Matches, out.Matches...)
+	}
+	makeRoom(t, e, r, p)
+	p.DueMs = partsDue(p)
+	return all
+}
+
+// touch returns the part of a value, new if need be, and puts it at the end.
+func touch(p *schemas.TriggerRow, value string) *schemas.TriggerPart {
+	part := &schemas.TriggerPart{Value: value, FloorMs: p.FloorMs}
+	if i := slices.IndexFunc(p.Parts, func(q *schemas.TriggerPart) bool { return q.Value == value }); i >= 0 {
+		part = p.Parts[i]
+		p.Parts = slices.Delete(p.Parts, i, i+1)
+	}
+	p.Parts = append(p.Parts, part)
+	return part
+}
+
+// makeRoom keeps a progress within MaxParts: those go first that hold nothing any more, without a
+// word, then the one that was longest unseen, with a verdict.
+func makeRoom(t *turn, e *schemas.Event, r *reader, p *schemas.TriggerRow) {
+	if len(p.Parts) <= MaxParts {
+		return
+	}
+	p.Parts = slices.DeleteFunc(p.Parts, func(part *schemas.TriggerPart) bool {
+		rest, spent := r.machine.Rest(partState(p, part))
+		keepPart(p, part, rest)
+		return spent
+	})
+	for len(p.Parts) > MaxParts {
+		part := p.Parts[0]
+		p.Parts = slices.Delete(p.Parts, 0, 1)
+		emit(t, about(r.campaign, e, Dropped), part.Value, &detail{Value: part.Value, Held: len(part.EventIds), Shadow: shadow(r.campaign)})
+	}
+}
+
+// partKey is a value as a row keeps it: as JSON, a hash where that is long.
+func partKey(value string) string {
+	const longest = 64
+	if len(value) > longest {
+		return strconv.FormatUint(hashOf("v", value), 16)
+	}
+	return value
+}
+
+// decisions names the matches of a campaign. eventID completed them; an absence is about the event
+// that armed it, whatever brought it to light.
+func decisions(t *turn, tenant, eventID string, r *reader, p *schemas.TriggerRow, matches []*trigger.Match) []decision {
+	var all []decision
+	for _, m := range matches {
+		if r.machine.Kind == trigger.Absence {
+			eventID = m.EventIDs[0]
+		}
+		e := &schemas.Event{Tenant: tenant, Id: eventID}
+		all = append(all, decision{reader: r, progress: p, match: m, event: e, id: matchID(t, e, r.campaign, m)})
+	}
+	return all
 }
 
 // clock is the event's time as the campaign sees it.
@@ -96,45 +217,17 @@ func matchID(t *turn, e *schemas.Event, c *campaign.Campaign, m *trigger.Match) 
 }
 
 // reenters is the REENTRY gate.
-func reenters(t *turn, e *schemas.Event, d decision) bool {
-	gate, spent := d.reader.campaign.Reentry, trigger.Spent{Fired: d.progress.Fired, LastMS: d.progress.LastMatchMs}
+func reenters(t *turn, d decision) bool {
+	gate := d.reader.campaign.Reentry
+	spent := reserved(t.State, d.reader.campaign, trigger.Spent{Fired: d.progress.Fired, LastMS: d.progress.LastMatchMs})
 	if gate.Allows(spent, d.match.LastMS) {
 		return true
 	}
-	emit(t, matched(d, e, Reentry), "", &detail{
+	emit(t, matched(d, d.event, Reentry), "", &detail{
 		Mode: string(gate.Mode), Fired: spent.Fired, LastMatchMS: spent.LastMS,
 		EveryMS: gate.Every.Milliseconds(), UntilMS: gate.UntilMS(spent), Shadow: shadow(d.reader.campaign),
 	})
 	return false
-}
-
-// send is the last gate: the match spends its re-entry and, unless in shadow, goes to its channels.
-func send(t *turn, e *schemas.Event, d decision) {
-	c, p := d.reader.campaign, d.progress
-	p.Fired++
-	p.LastMatchMs, p.Shadow = d.match.LastMS, shadow(c)
-	now := t.Now.UnixMilli()
-	var expires int64
-	if c.ExpireAfter > 0 {
-		expires = now + c.ExpireAfter.Milliseconds()
-	}
-	tenant, user := schemas.SplitKey(t.Key)
-	for _, ch := range c.Channels {
-		v := matched(d, e, Sent)
-		v.Channel = ch.Type
-		if !shadow(c) {
-			v.ActionId = processors.DeriveID(d.id, ch.Type)
-			processors.Emit(t, topics.Actions, t.Key, &schemas.Action{
-				Id: v.ActionId, Tenant: tenant, User: user, Campaign: c.Name, Version: c.Version,
-				Channel: ch.Type, Content: ch.Content, Slot: c.Slot, Priority: c.Priority,
-				DecidedMs: now, ExpiresMs: expires, MatchId: d.id, EventId: e.Id, Payload: ch.Payload,
-			})
-		}
-		emit(t, v, ch.Type, &detail{
-			Times: d.reader.machine.Times, WithinMS: d.reader.machine.Within.Milliseconds(), SpanMS: d.match.LastMS - d.match.FirstMS,
-			ExpiresMS: expires, Shadow: shadow(c),
-		})
-	}
 }
 
 // shadow says that a campaign decides but sends nothing.

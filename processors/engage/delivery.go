@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dwellhq/dwell/processors/engage/gate"
 	"github.com/dwellhq/dwell/schemas"
 )
 
@@ -24,7 +25,12 @@ func onDelivery(t *turn, d *schemas.Delivery) {
 		t.Same()
 		return
 	}
-	watch(t)
+	defer watch(t)
+	if g := t.State.Gates; d.Status == "expired" || d.Status == "failed" {
+		gate.Release(g.GetSpends(), actionHash(d.ActionId))
+	} else {
+		gate.Shown(g.GetSpends(), actionHash(d.ActionId))
+	}
 	emit(t, &schemas.Verdict{
 		Campaign: d.Campaign, Version: d.Version, Variant: d.Variant, Verdict: answers[d.Status], Channel: d.Channel,
 		MatchId: d.MatchId, ActionId: d.ActionId,

@@ -31,8 +31,11 @@ func onEvent(t *turn, e *schemas.Event) {
 		emit(t, &schemas.Verdict{Verdict: Duplicate, EventId: e.Id, EventTimeMs: e.TimeMs}, t.At.String(), nil)
 		return
 	}
-	watch(t)
+	defer watch(t) // the event may leave something that waits
 	processors.EmitFact(t, topics.Facts, factOf(e, t.At))
+	if e.Type == "identify" {
+		rememberZone(t.State, e.Traits)
+	}
 	if e.Type == "identify" || e.Type == "alias" {
 		return // profiles will read them; no campaign does
 	}

@@ -23,6 +23,7 @@ var Processor = processors.Define(processors.Processor[schemas.EngageRow]{
 	Whole:   []processors.AnyWhole{declared},
 	Wake:    onWake,
 	Row:     rowCodec{},
+	Journal: true,
 	// A row holds some 60 bytes for each campaign that read an event of the user, besides what
 	// maxEntryBytes bounds; brokers take 1 MiB unless told otherwise.
 	MaxRowBytes: 768 << 10,

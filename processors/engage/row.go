@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dwellhq/dwell/processors"
+	"github.com/dwellhq/dwell/processors/engage/gate"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 	"github.com/dwellhq/dwell/schemas"
 )
@@ -15,8 +16,16 @@ import (
 // long event ids cannot outgrow the row: the campaign that takes one more lets its oldest go.
 const maxEntryBytes = 128 << 10
 
-// entryBytes is what one event costs besides its id.
-const entryBytes = 10
+// What one event costs besides its id, its step and its number.
+const (
+	entryBytes  = 10
+	stepBytes   = 3
+	numberBytes = 8
+)
+
+// MaxParts is how many values of a correlate field are followed of one user and campaign; the one
+// that was longest unseen makes room.
+const MaxParts = 64
 
 // rowCodec is protobuf; it refuses a row that no step can have left.
 type rowCodec struct {
@@ -32,16 +41,28 @@ func (c rowCodec) Decode(b []byte) (*schemas.EngageRow, error) {
 	if len(r.RecentIds) != len(r.RecentS) || len(r.RecentIds) > RecentIDs || !slices.IsSorted(r.RecentS) {
 		return nil, fmt.Errorf("%w: engage row: %d recent ids with %d times", schemas.ErrUndecodable, len(r.RecentIds), len(r.RecentS))
 	}
+	if err := gate.Check(r.Gates); err != nil {
+		return nil, fmt.Errorf("%w: engage row: %w", schemas.ErrUndecodable, err)
+	}
 	for i, t := range r.Triggers {
-		switch {
-		case i > 0 && r.Triggers[i-1].Campaign >= t.Campaign:
+		if i > 0 && r.Triggers[i-1].Campaign >= t.Campaign {
 			return nil, fmt.Errorf("%w: engage row: campaign %q out of order", schemas.ErrUndecodable, t.Campaign)
-		case len(t.EventIds) != len(t.EventTimesMs) || len(t.EventIds) > trigger.MaxEntries || !slices.IsSorted(t.EventTimesMs):
-			return nil, fmt.Errorf("%w: engage row: campaign %q: %d events with %d times", schemas.ErrUndecodable, t.Campaign, len(t.EventIds), len(t.EventTimesMs))
+		}
+		if len(t.Parts) > MaxParts {
+			return nil, fmt.Errorf("%w: engage row: campaign %q: %d parts", schemas.ErrUndecodable, t.Campaign, len(t.Parts))
+		}
+		for _, s := range states(t) {
+			if n := len(s.IDs); n != len(s.TimesMS) || !fits(len(s.Steps), n) || !fits(len(s.Numbers), n) || n > trigger.MaxEntries || !slices.IsSorted(s.TimesMS) {
+				return nil, fmt.Errorf("%w: engage row: campaign %q: %d events with %d times, %d steps and %d numbers",
+					schemas.ErrUndecodable, t.Campaign, n, len(s.TimesMS), len(s.Steps), len(s.Numbers))
+			}
 		}
 	}
 	return r, nil
 }
+
+// fits says whether a list is there for each of n entries, or not there.
+func fits(list, n int) bool { return list == 0 || list == n }
 
 // progress returns the user's progress with a campaign, new if need be. A progress of another
 // pattern starts afresh; a re-entry that was spent in shadow is given back when the campaign sends.
@@ -55,9 +76,9 @@ func progress(t *turn, tenant string, r *reader) *schemas.TriggerRow {
 		return p
 	}
 	p := row.Triggers[i]
-	if p.Pattern != c.PatternHash {
+	if p.Pattern != c.PatternHash || slices.ContainsFunc(states(p), func(s trigger.State) bool { return !r.machine.Fits(s) }) {
 		p.Pattern = c.PatternHash
-		keep(p, trigger.State{})
+		restart(p)
 	}
 	if p.Shadow && !shadow(c) {
 		p.Shadow, p.Fired, p.LastMatchMs = false, 0, 0
@@ -72,30 +93,86 @@ func forgetGone(row *schemas.EngageRow, tenant string, c *Catalog) {
 
 // state is the pattern's part of a progress; keep puts the next one back.
 func state(p *schemas.TriggerRow) trigger.State {
-	return trigger.State{IDs: p.EventIds, TimesMS: p.EventTimesMs, HighestMS: p.HighestMs, FloorMS: p.FloorMs}
+	return trigger.State{
+		IDs: p.EventIds, TimesMS: p.EventTimesMs, Steps: p.EventSteps, Numbers: p.EventNumbers,
+		HighestMS: p.HighestMs, FloorMS: p.FloorMs, DueMS: p.DueMs,
+	}
 }
 
 func keep(p *schemas.TriggerRow, s trigger.State) {
-	p.EventIds, p.EventTimesMs, p.HighestMs, p.FloorMs = s.IDs, s.TimesMS, s.HighestMS, s.FloorMS
+	p.EventIds, p.EventTimesMs, p.EventSteps, p.EventNumbers = s.IDs, s.TimesMS, s.Steps, s.Numbers
+	p.HighestMs, p.FloorMs, p.DueMs = s.HighestMS, s.FloorMS, s.DueMS
+}
+
+// restart forgets how far the user came; what was spent stays.
+func restart(p *schemas.TriggerRow) {
+	keep(p, trigger.State{})
+	p.Parts = nil
+}
+
+// states are the progress with a campaign: one, and one for each value of its correlate field.
+func states(p *schemas.TriggerRow) []trigger.State {
+	all := append(make([]trigger.State, 0, 1+len(p.Parts)), state(p))
+	for _, part := range p.Parts {
+		all = append(all, partState(p, part))
+	}
+	return all
+}
+
+// partState is the progress of one value; keepPart puts the next one back. Late is late for all
+// values alike.
+func partState(p *schemas.TriggerRow, part *schemas.TriggerPart) trigger.State {
+	return trigger.State{
+		IDs: part.EventIds, TimesMS: part.EventTimesMs, Steps: part.EventSteps, Numbers: part.EventNumbers,
+		HighestMS: p.HighestMs, FloorMS: part.FloorMs, DueMS: part.DueMs,
+	}
+}
+
+func keepPart(p *schemas.TriggerRow, part *schemas.TriggerPart, s trigger.State) {
+	part.EventIds, part.EventTimesMs, part.EventSteps, part.EventNumbers = s.IDs, s.TimesMS, s.Steps, s.Numbers
+	part.FloorMs, part.DueMs = s.FloorMS, s.DueMS
+	p.HighestMs = max(p.HighestMs, s.HighestMS)
 }
 
 // bound keeps a row's events within maxEntryBytes, at the cost of the oldest of p.
 func bound(row *schemas.EngageRow, p *schemas.TriggerRow) {
 	size := 0
 	for _, t := range row.Triggers {
-		for _, id := range t.EventIds {
-			size += len(id) + entryBytes
+		size += sizeOf(state(t))
+		for _, part := range t.Parts {
+			size += sizeOf(partState(t, part))
 		}
 	}
+	if size <= maxEntryBytes {
+		return
+	}
+	s := state(p)
+	size = shrink(&s, size)
+	keep(p, s)
+	for _, part := range p.Parts {
+		s := partState(p, part)
+		size = shrink(&s, size)
+		keepPart(p, part, s)
+	}
+}
+
+func sizeOf(s trigger.State) int {
+	size := entryBytes*len(s.IDs) + stepBytes*len(s.Steps) + numberBytes*len(s.Numbers)
+	for _, id := range s.IDs {
+		size += len(id)
+	}
+	return size
+}
+
+// shrink lets the oldest go until a row of this size is within maxEntryBytes, and returns its size.
+func shrink(s *trigger.State, size int) int {
+	rest := size - sizeOf(*s)
 	n := 0
-	for ; size > maxEntryBytes && n < len(p.EventIds); n++ {
-		size -= len(p.EventIds[n]) + entryBytes
+	for ; size > maxEntryBytes && n < len(s.IDs); n++ {
+		size -= len(s.IDs[n]) + entryBytes
 	}
-	if n > 0 {
-		s := state(p)
-		s.DropOldest(n)
-		keep(p, s)
-	}
+	s.DropOldest(n)
+	return rest + sizeOf(*s)
 }
 
 // onWake forgets a user of whom nothing was heard for RecentFor, or for as long as a match may
@@ -104,9 +181,11 @@ func onWake(t *turn) {
 	row := t.State
 	tenant, _ := schemas.SplitKey(t.Key)
 	catalog := processors.Look(t, declared)
+	respondDue(t)
+	decideAbsences(t)
 	wait := RecentFor
 	for _, p := range row.Triggers {
-		if c := catalog.Campaign(tenant, p.Campaign); c != nil && len(p.EventIds) > 0 {
+		if c := catalog.Campaign(tenant, p.Campaign); c != nil && len(p.EventIds)+len(p.Parts) > 0 {
 			wait = max(wait, c.Trigger.Frame.Within+c.Trigger.Frame.AllowedLateness)
 		}
 	}
@@ -116,21 +195,22 @@ func onWake(t *turn) {
 	}
 	if due := last.Add(wait + time.Second); due.After(t.Now) {
 		t.WakeAt(due)
+		watch(t)
+		return
+	}
+	if nextDeadline(row) != 0 {
+		watch(t)
 		return
 	}
 	row.RecentIds, row.RecentS = nil, nil
 	row.Triggers = slices.DeleteFunc(row.Triggers, func(p *schemas.TriggerRow) bool { return p.Fired == 0 })
 	for _, p := range row.Triggers {
-		keep(p, trigger.State{})
+		restart(p)
 	}
-	if len(row.Triggers) == 0 {
+	if forgetGates(t) {
+		t.WakeAt(t.Now.Add(RecentFor))
+	}
+	if len(row.Triggers) == 0 && row.Gates == nil {
 		t.Forget()
-	}
-}
-
-// watch asks for the first wake of a row.
-func watch(t *turn) {
-	if t.Deadline().IsZero() {
-		t.WakeAt(t.Now.Add(RecentFor + time.Second))
 	}
 }

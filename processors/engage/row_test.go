@@ -184,6 +184,11 @@ func FuzzRow(f *testing.F) {
 	f.Add(good)
 	f.Add(good[:len(good)/2])
 	f.Add(append(bytes.Clone(good), good...))
+	patterns, err := rowCodec{}.Append(nil, patternRow())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(patterns)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := rowCodec{}.Decode(b)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata"
 
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/processors/proctest"
@@ -26,8 +27,9 @@ import (
 //	arrives M:SS at M:SS EVENT ...     an event that arrives later, or earlier
 //	deliver M:SS NAME STATUS [=> WANT] a channel's answer to the newest action of a campaign
 //	again => WANT                      the record before, once more
+//	passes M:SS [=> WANT]              time goes by without a record
 //
-// M:SS is time since proctest.Start. id=, user= and tenant= are fields of the event, everything
+// M:SS is time since proctest.Start, or a time such as 2026-03-28T23:30Z. id=, user= and tenant= are fields of the event, everything
 // else properties. WANT lists verdicts in order, separated by commas: VERDICT [CAMPAIGN] [(EVENT
 // IDS)] [{DETAIL}], where a detail is a part of the verdict's. Without => no verdict may come. A
 // SENT that is not in shadow must come with its action, and nothing else with one.
@@ -78,6 +80,9 @@ func (s *story) tell(text string) {
 		s.run.Retract(topics.Declarations.Name, "Campaign/demo/"+words[1])
 		return
 	case "again":
+	case "passes":
+		s.run.Advance(s.clock(words[1]).Sub(s.run.Now()))
+		s.last = func() {}
 	case "arrives":
 		s.event(s.clock(words[1]), s.clock(words[3]), words[4:])
 	case "deliver":
@@ -91,6 +96,9 @@ func (s *story) tell(text string) {
 
 // clock is a time of the story.
 func (s *story) clock(text string) time.Time {
+	if at, err := time.Parse("2006-01-02T15:04Z", text); err == nil {
+		return at
+	}
 	var m, sec int
 	if _, err := fmt.Sscanf(text, "%d:%d", &m, &sec); err != nil {
 		s.t.Fatalf("%s: %q is no time: %v", s.line, text, err)
@@ -156,6 +164,9 @@ func (s *story) event(arrives, at time.Time, words []string) {
 	}
 	if len(props) > 0 {
 		e.Properties, _ = json.Marshal(props)
+		if e.Type == "identify" {
+			e.Properties, e.Traits = nil, e.Properties
+		}
 	}
 	s.run.Advance(arrives.Sub(s.run.Now()))
 	s.last = func() { proctest.Send(s.run, topics.Events, e.Key(), e) }

@@ -19,12 +19,29 @@ const (
 	Duplicate = "DUPLICATE"
 	// Late: the event is older than the campaign allows.
 	Late = "LATE"
+	// Dropped: of a campaign with correlate, the progress of the value that was longest unseen made
+	// room for another one.
+	Dropped = "DROPPED"
 	// Reentry: the user was reached before.
 	Reentry = "REENTRY"
+	// Delay: the response waits for the end of its delay.
+	Delay = "DELAY"
+	// Cancelled: the response waited and will not be sent.
+	Cancelled = "CANCELLED"
+	// Quiet: it is quiet hours; the response waits for their end, or is dropped.
+	Quiet = "QUIET"
 	// Priority: another campaign has the slot.
 	Priority = "PRIORITY"
+	// Capped: the user got enough.
+	Capped = "CAP"
+	// Control: the user is in the campaign's control group.
+	Control = "CONTROL"
+	// Expired: it is too late to show it; channels answer so too.
+	Expired = "EXPIRED"
 	// Sent: the response went out, or would have but for shadow.
 	Sent = "SENT"
+	// Converted: what the campaign is for happened after SENT or CONTROL.
+	Converted = "CONVERTED"
 )
 
 // detail holds a gate's numbers; what a gate does not use is left out.
@@ -52,7 +69,32 @@ type detail struct {
 	SpanMS    int64 `json:"span_ms,omitempty"`
 	ExpiresMS int64 `json:"expires_ms,omitempty"`
 
+	Number *float64 `json:"number,omitempty"`
+	Value  string   `json:"value,omitempty"`
+	Held   int      `json:"held,omitempty"`
+
 	DeliveredMS int64 `json:"delivered_ms,omitempty"`
+
+	Reason  string `json:"reason,omitempty"`
+	Pending int    `json:"pending,omitempty"`
+	DelayMS int64  `json:"delay_ms,omitempty"`
+	DueMS   int64  `json:"due_ms,omitempty"`
+	Action  string `json:"action,omitempty"`
+	Zone    string `json:"zone,omitempty"`
+
+	Scope string `json:"scope,omitempty"`
+	Max   int    `json:"max,omitempty"`
+	PerMS int64  `json:"per_ms,omitempty"`
+	Count int    `json:"count,omitempty"`
+
+	Bucket        *uint32 `json:"bucket,omitempty"`
+	Holdout       uint32  `json:"holdout,omitempty"`
+	Salt          string  `json:"salt,omitempty"`
+	VariantBucket *uint32 `json:"variant_bucket,omitempty"`
+
+	DecidedMS int64 `json:"decided_ms,omitempty"`
+	AfterMS   int64 `json:"after_ms,omitempty"`
+	Control   bool  `json:"control,omitempty"`
 }
 
 // about is a verdict of a campaign on one event.

@@ -36,6 +36,7 @@ func New(p Policy) *processors.Def {
 		Wake:     m.onWake,
 		Row:      schemas.Proto[schemas.ExposureRow, *schemas.ExposureRow]{},
 		Interval: commitInterval,
+		Journal:  true,
 	})
 }
 

@@ -63,8 +63,10 @@ func (c *Consumer) ConsumePartition(topic string, number int32, offset int64) (s
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &partition{Consumer: c, cl: cl, topic: topic, number: number, next: offset, cancel: cancel,
-		out: make(chan *sarama.ConsumerMessage), errs: make(chan *sarama.ConsumerError)}
+	p := &partition{
+		Consumer: c, cl: cl, topic: topic, number: number, next: offset, cancel: cancel,
+		out: make(chan *sarama.ConsumerMessage), errs: make(chan *sarama.ConsumerError),
+	}
 	c.running.Go(func() { p.run(ctx) })
 	return p, nil
 }

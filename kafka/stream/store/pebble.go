@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Rows lie under 'r'+key, offset and topic under 'm'. rowsEnd is the first key after all rows.
@@ -19,16 +22,11 @@ var (
 const memTableBytes = 8 << 20
 
 // Open opens or makes a store in a directory of its own. The block cache may be shared by many
-// stores; nil means a small one. A directory that pebble finds corrupt is emptied: the rows come
-// back from the topic. A directory in use by another process is an error.
+// stores; nil means a small one. A directory whose files are damaged is emptied: the rows come back
+// from the topic. A directory in use, by this process or another, is an error, and so is what the
+// machine refuses, such as space.
 func Open(dir string, cache *pebble.Cache) (*Store, error) {
 	db, err := open(dir, cache)
-	if pebble.IsCorruptionError(err) {
-		if err := os.RemoveAll(dir); err != nil {
-			return nil, fmt.Errorf("remove the corrupt local store %s: %w", dir, err)
-		}
-		db, err = open(dir, cache)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("open the local store %s: %w", dir, err)
 	}
@@ -40,23 +38,62 @@ func Open(dir string, cache *pebble.Cache) (*Store, error) {
 	case err != nil:
 		return nil, errors.Join(fmt.Errorf("read the offset of the local store %s: %w", dir, err), db.Close())
 	}
-	defer done.Close()
 	if topic, offset, ok := decodeMeta(meta); ok {
 		s.topic, s.offset = topic, offset
 	}
-	return s, nil
+	return s, done.Close()
 }
 
-func open(dir string, cache *pebble.Cache) (*pebble.DB, error) {
+// open holds the directory's lock from the first look to the last, so that nobody's store but a broken
+// one is emptied.
+func open(dir string, cache *pebble.Cache) (db *pebble.DB, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	return pebble.Open(dir, &pebble.Options{
+	lock, err := pebble.LockDirectory(dir, vfs.Default)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }() // an open store has a share of its own
+	opts := &pebble.Options{
 		Cache:              cache,
 		MemTableSize:       memTableBytes,
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             quiet{},
-	})
+		Lock:               lock,
+	}
+	if db, err = pebble.Open(dir, opts); !damaged(err) {
+		return db, err
+	}
+	if err := empty(dir); err != nil {
+		return nil, fmt.Errorf("empty the damaged directory: %w", err)
+	}
+	return pebble.Open(dir, opts)
+}
+
+// damaged says whether the files are at fault. pebble marks few such errors: not a table of another
+// size than its manifest says, nor one that is missing because the manifest lost its end. So it is
+// whatever the operating system did not refuse.
+func damaged(err error) bool {
+	var errno syscall.Errno
+	return err != nil && (errors.Is(err, os.ErrNotExist) || !errors.As(err, &errno))
+}
+
+// empty removes everything but the lock, which we hold.
+func empty(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Name() == "LOCK" {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, f.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // quiet drops pebble's notes on its own work; its failures come back as errors, too.
@@ -80,13 +117,12 @@ func (r rowsDB) get(key []byte) ([]byte, error) {
 	return out, done.Close()
 }
 
-func (r rowsDB) apply(rows []Row, meta []byte) error {
+func (r rowsDB) apply(rows []Row, meta []byte) (err error) {
 	b := r.db.NewBatch()
-	defer b.Close()
+	defer func() { err = errors.Join(err, b.Close()) }()
 	var key []byte
 	for _, row := range rows {
 		key = rowKey(key[:0], row.Key)
-		var err error
 		if row.Value == nil {
 			err = b.Delete(key, nil)
 		} else {
@@ -120,9 +156,9 @@ func (r rowsDB) each(fn func(key, value []byte) error) (err error) {
 	return it.Error()
 }
 
-func wipe(db *pebble.DB, meta []byte) error {
+func wipe(db *pebble.DB, meta []byte) (err error) {
 	b := db.NewBatch()
-	defer b.Close()
+	defer func() { err = errors.Join(err, b.Close()) }()
 	if err := errors.Join(b.DeleteRange(rowsKey, rowsEnd, nil), b.Set(metaKey, meta, nil)); err != nil {
 		return err
 	}

@@ -102,7 +102,9 @@ func (p *Partition) pack() error {
 			p.out = append(p.out, kgo.Record{Topic: b.topic.Name, Partition: p.number, Value: v})
 		}
 	}
-	return nil
+	var err error
+	p.out, err = p.journal.Append(p.out)
+	return err
 }
 
 // Committed is called when the transaction was committed: its rows reach the local store, with the
@@ -135,6 +137,7 @@ func (p *Partition) Committed() error {
 	clear(p.dirty)
 	p.dirty, p.out, p.saved, p.buf = p.dirty[:0], p.out[:0], p.saved[:0], p.buf[:0]
 	p.blocks, p.woken, p.dead = nil, p.woken[:0], 0
+	p.journal.Reset()
 	return err
 }
 
@@ -167,4 +170,5 @@ func (p *Partition) Aborted() {
 	p.row, p.stuck, p.waking = nil, nil, false
 	// The client may still hold what was produced, so nothing is used again.
 	p.dirty, p.out, p.saved, p.buf, p.blocks, p.woken, p.dead = nil, nil, nil, nil, nil, nil, 0
+	p.journal.Reset()
 }

@@ -60,15 +60,18 @@ func (h deadlineHeap) Len() int { return len(h) }
 func (h deadlineHeap) Less(i, j int) bool {
 	return cmp.Or(cmp.Compare(h[i].ms, h[j].ms), cmp.Compare(h[i].key, h[j].key)) < 0
 }
+
 func (h deadlineHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].at, h[j].at = i, j
 }
+
 func (h *deadlineHeap) Push(x any) {
 	item := x.(*deadlineItem)
 	item.at = len(*h)
 	*h = append(*h, item)
 }
+
 func (h *deadlineHeap) Pop() any {
 	last := len(*h) - 1
 	item := (*h)[last]

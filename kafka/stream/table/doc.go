@@ -23,8 +23,10 @@ type Shared struct {
 	CacheBytes int64
 	// MaxBytes is the most that key and value of a record in a topic may have.
 	MaxBytes func(topic string) int
-	// Views are the whole topics in force; asked once per batch.
-	Views func() []any
+	// Views are the whole topics in force, and the first offset of each that is not; asked once per batch.
+	Views func() (views []any, next []int64)
+	// JournalTopic and Version are for a Def with a journal: where it lies, and what binary this is.
+	JournalTopic, Version string
 	// Urgent says that something was emitted that somebody waits for. It must not block.
 	Urgent func()
 	// Now is the wall clock; it keeps forged record times in check, and nothing else.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/kafka/stream/journal"
 	"github.com/dwellhq/dwell/kafka/stream/store"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/topics"
@@ -24,6 +25,8 @@ type Partition struct {
 	deadlines deadlines
 	inputs    []position
 	views     []any
+	whole     []int64 // the first offsets that are not in views
+	journal   *journal.Recorder
 	call      processors.Call
 	now       int64 // Unix ms, as of this batch
 
@@ -66,7 +69,10 @@ type block struct {
 
 // New makes a partition over its store, which it owns from now on.
 func New(shared *Shared, number int32, s *store.Store) *Partition {
-	p := &Partition{Shared: shared, number: number, store: s, inputs: make([]position, len(shared.Def.Inputs))}
+	p := &Partition{
+		Shared: shared, number: number, store: s, inputs: make([]position, len(shared.Def.Inputs)),
+		journal: journal.NewRecorder(shared.Def, shared.JournalTopic, number, shared.Version),
+	}
 	p.rows.limit = shared.CacheBytes
 	for i := range p.inputs {
 		p.inputs[i] = position{next: Unknown, keptNext: Unknown}
@@ -98,10 +104,16 @@ func (p *Partition) Restore(recs []*kgo.Record, last int64) error {
 	return p.store.Apply(rows, last)
 }
 
-// Ready is called once the store holds the whole table: it builds the index of deadlines.
+// Ready is called once the store holds the whole table: it builds the index of deadlines. goka calls it
+// in a goroutine that it does not wait for when the group takes the partition away meanwhile.
 func (p *Partition) Ready() error {
 	if !p.Def.Wakes {
 		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.store == nil {
+		return fmt.Errorf("index the deadlines of %s/%d: the partition was closed", p.Topic, p.number)
 	}
 	return p.store.Each(func(key, value []byte) error {
 		row, err := p.Def.DecodeRow(value)

@@ -74,6 +74,7 @@ func (p *Partition) reject(rec *kgo.Record, cause error, stack []byte) {
 	}
 	p.out = append(p.out, kgo.Record{Topic: topics.DeadLetters.Name, Key: []byte(at.String()), Value: value})
 	p.dead++
+	p.journal.Rejected(at.Offset)
 	if !errors.Is(cause, schemas.ErrUndecodable) {
 		p.until = p.Now().Add(carefully)
 	}

@@ -20,6 +20,7 @@ const ahead = time.Minute
 // when the transaction is to end. Records are not kept.
 func (p *Partition) Step(input int, recs []*kgo.Record) {
 	p.begin()
+	p.journal.Batch(input, recs, p.whole, p.store.Offset()+1)
 	stepped := int64(0)
 	for i := 0; i < len(recs) && !p.broken(); {
 		n := p.run(input, recs[i:])
@@ -30,7 +31,7 @@ func (p *Partition) Step(input int, recs []*kgo.Record) {
 }
 
 func (p *Partition) begin() {
-	p.views = p.Views()
+	p.views, p.whole = p.Views()
 	p.now = p.Now().UnixMilli()
 }
 

@@ -41,6 +41,8 @@ func (p *Partition) Deadlines() int { return p.deadlines.len() }
 // them. Due tells whether some are left.
 func (p *Partition) Wake(upTo int64, most int) {
 	p.begin()
+	before := len(p.woken)
+	defer func() { p.journal.Woken(upTo, len(p.woken)-before, p.whole, p.store.Offset()+1) }()
 	for ; most > 0 && !p.broken(); most-- {
 		d, ok := p.deadlines.first()
 		if !ok || d.ms > upTo {

@@ -35,8 +35,7 @@ type Campaign struct {
 	State   State
 	Trigger Trigger
 	Reentry trigger.Reentry
-	// ExpireAfter is how long after the decision the response may still be shown; zero: for ever.
-	ExpireAfter time.Duration
+	Response
 	// Priority: among campaigns that want one slot for one event, the highest wins. -1000 to 1000.
 	Priority int32
 	// Slot is what campaigns compete for; empty: with none.
@@ -47,7 +46,8 @@ type Campaign struct {
 	// Version is the first 12 hex digits of SHA-256 of Source.
 	Version string
 	// PatternHash names what rows depend on. Another hash means that a user's progress no longer
-	// fits; times, within and allowed_lateness are no part of it.
+	// fits; times, within, gap and allowed_lateness are no part of it, unless the trigger starts over
+	// with every edit.
 	PatternHash uint64
 	// Source is the document as written; it parses to this campaign again, version and all.
 	Source []byte
@@ -64,17 +64,11 @@ type Trigger struct {
 	Frame trigger.Frame
 	// Clock is EventTime unless the file says otherwise.
 	Clock trigger.Clock
-}
-
-// Pattern is one kind of pattern; exactly one field is set.
-type Pattern struct {
-	Count *Count
-}
-
-// Count asks for a number of equal events.
-type Count struct {
-	Of    Matcher
-	Times int
+	// Correlate splits a user's events: each of its values has a pattern of its own. None: one
+	// pattern for all events.
+	Correlate Field
+	// StartsOver says that every edit of the trigger makes users start over, on_edit: reset.
+	StartsOver bool
 }
 
 // Matcher picks events.
@@ -93,6 +87,26 @@ type Channel struct {
 	Content string
 	// Payload is a JSON object with what the channel shows: title, body, button, link, content.
 	Payload []byte
+	// Variants are shown instead to the users of a variant of the experiment; who has none here gets
+	// the channel's own.
+	Variants []VariantContent
+}
+
+// VariantContent is what one variant of an experiment shows.
+type VariantContent struct {
+	Name    string
+	Content string
+	Payload []byte
+}
+
+// Shows is the content and the payload for a user of a variant.
+func (c *Channel) Shows(variant string) (content string, payload []byte) {
+	for i := range c.Variants {
+		if v := &c.Variants[i]; v.Name == variant {
+			return v.Content, v.Payload
+		}
+	}
+	return c.Content, c.Payload
 }
 
 // Defaults of a campaign file.

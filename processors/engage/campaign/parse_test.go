@@ -61,8 +61,8 @@ func TestEveryFieldIsRead(t *testing.T) {
 			Frame:   trigger.Frame{Within: 10 * time.Minute, AllowedLateness: 5 * time.Minute, AfterMatch: trigger.SkipToNext},
 			Clock:   trigger.IngestTime,
 		},
-		Reentry:     trigger.Reentry{Mode: trigger.Cooldown, Every: 36 * time.Hour},
-		ExpireAfter: 30 * time.Second, Priority: 20, Slot: "page_popup",
+		Reentry:  trigger.Reentry{Mode: trigger.Cooldown, Every: 36 * time.Hour},
+		Response: Response{ExpireAfter: 30 * time.Second}, Priority: 20, Slot: "page_popup",
 		Channels: []Channel{{
 			Type: "popup", Content: "popup/boost50",
 			Payload: []byte(`{"title":"Go","body":"\u003cb\u003enow\u003c/b\u003e","button":"Take it","link":"https://example.com/a?b=c","content":"popup/boost50"}`),
@@ -260,6 +260,9 @@ func FuzzParse(f *testing.F) {
 		f.Add(b)
 	}
 	f.Add([]byte(plainFile))
+	f.Add([]byte(withPattern(`sequence: [{event: a}, {event: b}]`, "window: {session: 1m}", "contiguity: strict")))
+	f.Add([]byte(withPattern(`absence: {event: a, not: {event: b}, restart: true}`)))
+	f.Add([]byte(withPattern(`aggregate: {event: a, sum: event.x, is: '> 5'}`, "correlate: event.y")))
 	f.Add([]byte(plainFile + "---\n" + plainFile))
 	f.Add([]byte("--- {a: b}\n...\n"))
 	f.Fuzz(func(t *testing.T, source []byte) {

@@ -3,7 +3,10 @@ package campaign
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/dwellhq/dwell/processors/engage/gate"
 )
 
 // Limits of a popup's texts, in bytes.
@@ -23,18 +26,23 @@ type popup struct {
 	Content string `json:"content,omitempty"`
 }
 
-// channels reads the list of channels.
-func (o *object) channels() []Channel {
+// popupFields are what a popup and its variants are made of.
+var popupFields = []string{"content", "title", "body", "button", "link"}
+
+// channels reads the list of channels, with what the variants of an experiment, nil for none, show.
+func (o *object) channels(e *gate.Experiment) []Channel {
 	if !o.need("channels", "write [{type: popup, content: NAME}]") {
 		return nil
 	}
-	list := o.objects("channels", []string{"type", "content", "title", "body", "button", "link"})
+	list := o.objects("channels", append([]string{"type", "variants"}, popupFields...))
 	var all []Channel
 	for _, c := range list {
 		if c.need("type", "write type: popup") {
 			c.choice("type", []string{"popup"}, []string{"push", "webhook", "email", "topic"})
 		}
-		all = append(all, c.popup())
+		c.need("content", "name what is shown, such as content: popup/boost50")
+		own := c.popup(popup{})
+		all = append(all, Channel{Type: "popup", Content: own.Content, Payload: c.payload(own), Variants: c.variants(own, e)})
 	}
 	switch {
 	case len(list) > 1:
@@ -45,22 +53,57 @@ func (o *object) channels() []Channel {
 	return all
 }
 
-func (o *object) popup() Channel {
-	p := popup{
-		Title:   o.text("title", maxTitleBytes),
-		Body:    o.text("body", maxBodyBytes),
-		Button:  o.text("button", maxButtonBytes),
-		Link:    o.text("link", maxLinkBytes),
-		Content: o.word("content", maxNameBytes, "name what is shown, such as content: popup/boost50"),
+// variants reads {NAME: {content, title, ...}}: what differs from the channel's own.
+func (o *object) variants(own popup, e *gate.Experiment) []VariantContent {
+	if !o.has("variants") {
+		return nil
 	}
-	if what := linkFault(p.Link); what != "" {
+	if e == nil || len(e.Variants) == 0 {
+		o.fault("variants", "the experiment has no variants", "write experiment: {variants: [{name: NAME, weight: 100}]}, or take it out")
+		return nil
+	}
+	var names []string
+	for _, v := range e.Variants {
+		names = append(names, v.Name)
+	}
+	list := o.object("variants", names, nil)
+	var all []VariantContent
+	for i, name := range names {
+		if list.has(name) && !slices.Contains(names[:i], name) {
+			v := list.object(name, popupFields, nil)
+			p := v.popup(own)
+			all = append(all, VariantContent{Name: name, Content: p.Content, Payload: v.payload(p)})
+		}
+	}
+	return all
+}
+
+// popup reads what is there over what another one has.
+func (o *object) popup(p popup) popup {
+	read := func(dst *string, field string, limit int) {
+		if o.has(field) {
+			*dst = o.text(field, limit)
+		}
+	}
+	read(&p.Title, "title", maxTitleBytes)
+	read(&p.Body, "body", maxBodyBytes)
+	read(&p.Button, "button", maxButtonBytes)
+	read(&p.Link, "link", maxLinkBytes)
+	if o.has("content") {
+		p.Content = o.word("content", maxNameBytes, "name what is shown, such as content: popup/boost50")
+	}
+	if what := linkFault(p.Link); what != "" && o.has("link") {
 		o.fault("link", what, "write http://…, https://… or a path on the same site, such as /offers")
 	}
-	payload, err := json.Marshal(p)
+	return p
+}
+
+func (o *object) payload(p popup) []byte {
+	b, err := json.Marshal(p)
 	if err != nil {
 		o.fault("content", fmt.Sprintf("does not become JSON: %v", err), "use plain text")
 	}
-	return Channel{Type: "popup", Content: p.Content, Payload: payload}
+	return b
 }
 
 // linkFault says what is wrong with a link; empty: nothing. A link leads to a web page, on another

@@ -3,9 +3,12 @@ package campaign
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -90,4 +93,80 @@ type sortedMap struct {
 // Iterator implements traits.Iterable.
 func (m sortedMap) Iterator() traits.Iterator {
 	return types.NewStringList(types.DefaultTypeAdapter, slices.Sorted(maps.Keys(m.fields))).Iterator()
+}
+
+// Field is one of an event's properties, written event.FIELD or event.FIELD.FIELD. The zero value
+// is none.
+type Field struct {
+	source string
+	path   field
+}
+
+// String is the field as written; empty for none.
+func (f Field) String() string { return f.source }
+
+// Number is the field's value; false where it is no number or not there.
+func (f Field) Number(props *Properties) (float64, bool) {
+	if f.source == "" {
+		return 0, false
+	}
+	switch v := f.path.of(props.fields()).(type) {
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
+	}
+	return 0, false
+}
+
+// Value is the field's value as JSON, equal numbers alike; false where it is no text, number or
+// truth value, or not there.
+func (f Field) Value(props *Properties) (string, bool) {
+	if f.source == "" {
+		return "", false
+	}
+	v := f.path.of(props.fields())
+	switch n := v.(type) {
+	case float64:
+		if n == math.Trunc(n) && math.Abs(n) < 1<<53 {
+			v = int64(n)
+		}
+	case string, bool, int64:
+	default:
+		return "", false
+	}
+	b, err := json.Marshal(v)
+	return string(b), err == nil
+}
+
+// field reads a field of an event.
+func (o *object) field(name string) Field {
+	const do = "name one of the event's properties, such as event.amount"
+	s := o.word(name, maxNameBytes, do)
+	if s == "" {
+		return Field{}
+	}
+	names := strings.Split(s, ".")
+	if names[0] != "event" || len(names) < 2 {
+		o.fault(name, fmt.Sprintf("%q is no field of the event", s), do)
+		return Field{}
+	}
+	for _, n := range names[1:] {
+		if !identifier(n) {
+			o.fault(name, fmt.Sprintf("%q is no field of the event", s), do)
+			return Field{}
+		}
+	}
+	return Field{s, names[1:]}
+}
+
+// identifier says whether a name may follow a dot in a condition.
+func identifier(s string) bool {
+	for i, c := range []byte(s) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
 }

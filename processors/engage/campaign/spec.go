@@ -1,10 +1,7 @@
 package campaign
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -32,8 +29,8 @@ func (d *document) campaign(body ast.Node) *Campaign {
 	c.Tags = meta.tags()
 	o.need("spec", "write what the campaign does")
 	spec := o.object("spec",
-		[]string{"state", "trigger", "reentry", "response", "priority", "slot", "channels", "on_edit"},
-		[]string{"audience", "caps", "experiment", "conversion"})
+		[]string{"state", "trigger", "reentry", "response", "priority", "slot", "caps", "experiment", "conversion", "channels", "on_edit"},
+		[]string{"audience"})
 	c.readSpec(spec)
 	return c
 }
@@ -59,6 +56,10 @@ func (o *object) tags() []string {
 		o.fault("tags", "must be a list", "write [promo, vip]")
 		return nil
 	}
+	if n := len(list.Values); n > maxTags {
+		o.fault("tags", fmt.Sprintf("has %d entries, at most %d are taken", n, maxTags), "take some out")
+		return nil
+	}
 	var tags []string
 	for i, n := range list.Values {
 		s, ok := text(n)
@@ -76,16 +77,13 @@ func (c *Campaign) readSpec(o *object) {
 		c.State = State(o.choice("state", []string{"draft", "shadow", "live", "paused", "archived"}, nil))
 	}
 	o.need("trigger", "write the pattern of events")
-	c.Trigger.read(o.object("trigger",
-		[]string{"pattern", "until", "contiguity", "within", "window", "after_match", "time", "allowed_lateness"},
-		[]string{"correlate"}))
+	c.Trigger.read(o.object("trigger", triggerFields, nil))
 	c.Reentry = o.reentry()
-	response := o.object("response", []string{"expire_after"}, []string{"delay", "cancel_on", "quiet_hours"})
-	c.ExpireAfter = response.span("expire_after")
+	c.readResponse(o)
 	c.Priority = int32(o.integer("priority", -1000, 1000))
 	c.Slot = o.text("slot", maxNameBytes)
-	c.Channels = o.channels()
-	o.choice("on_edit", []string{"keep"}, []string{"reset", "replay"})
+	c.Channels = o.channels(c.Experiment)
+	c.Trigger.StartsOver = o.choice("on_edit", []string{"keep", "reset"}, []string{"replay"}) == "reset"
 }
 
 func (o *object) reentry() trigger.Reentry {
@@ -104,48 +102,6 @@ func (o *object) reentry() trigger.Reentry {
 	return re
 }
 
-// read reads the trigger.
-func (t *Trigger) read(o *object) {
-	o.need("pattern", "write pattern: {count: {event: NAME, times: N}}")
-	p := o.object("pattern", []string{"count"}, []string{"sequence", "absence", "aggregate", "all_of", "any_of"})
-	if !p.refused {
-		p.need("count", "write count: {event: NAME, times: N}")
-	}
-	if p.has("count") {
-		count := p.object("count", []string{"event", "where", "times"}, nil)
-		t.Pattern.Count = &Count{Of: count.matcher()}
-		if count.need("times", "write how many events complete the pattern, such as times: 3") {
-			t.Pattern.Count.Times = int(count.integer("times", 1, trigger.MaxTimes))
-		}
-	}
-	for _, m := range o.objects("until", []string{"event", "where"}) {
-		t.Until = append(t.Until, m.matcher())
-	}
-	o.choice("contiguity", []string{"relaxed"}, []string{"strict"})
-	o.window()
-	t.Clock = trigger.Clock(o.choice("time", []string{string(trigger.EventTime), string(trigger.IngestTime)}, nil))
-	t.Frame.AfterMatch = trigger.AfterMatch(o.choice("after_match", []string{string(trigger.SkipPastLast), string(trigger.SkipToNext)}, nil))
-	t.Frame.Within = o.span("within")
-	if c := t.Pattern.Count; c != nil && c.Times > 1 && !o.has("within") {
-		o.fault("within", "missing", "write how long a match may last, such as within: 10m")
-	}
-	t.Frame.AllowedLateness = DefaultAllowedLateness
-	if o.has("allowed_lateness") {
-		t.Frame.AllowedLateness = o.span("allowed_lateness")
-	}
-}
-
-func (o *object) window() {
-	switch n := o.fields["window"].(type) {
-	case *ast.MappingNode, *ast.MappingValueNode:
-		if sub := o.d.object(n, join(o.path, "window"), nil, []string{"session"}); !sub.refused {
-			o.fault("window", "is empty", "write sliding")
-		}
-	default:
-		o.choice("window", []string{"sliding"}, []string{"tumbling", "session"})
-	}
-}
-
 // matcher reads {event, where}.
 func (o *object) matcher() Matcher {
 	m := Matcher{Event: o.word("event", schemas.MaxNameBytes, "name the event, such as event: bet_settled")}
@@ -162,22 +118,4 @@ func (o *object) matcher() Matcher {
 	}
 	m.Where = p
 	return m
-}
-
-// hash is the first 8 bytes of SHA-256 over what a user's progress depends on.
-func (t *Trigger) hash() uint64 {
-	h := sha256.New()
-	part := func(s string) { fmt.Fprintf(h, "%d:%s", len(s), s) }
-	matcher := func(m Matcher) { part(m.Event); part(m.Where.String()) }
-	part("count")
-	matcher(t.Pattern.Count.Of)
-	part(strconv.Itoa(len(t.Until)))
-	for _, m := range t.Until {
-		matcher(m)
-	}
-	part("relaxed")
-	part("sliding")
-	part(string(t.Frame.AfterMatch))
-	part(string(t.Clock))
-	return binary.BigEndian.Uint64(h.Sum(nil))
 }

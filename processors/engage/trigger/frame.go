@@ -7,12 +7,21 @@ import "time"
 
 // Frame is the time frame that patterns share.
 type Frame struct {
-	// Within is the longest span of a match, inclusive: last − first ≤ Within.
+	// Within is the longest span of a match, inclusive: last − first ≤ Within. Of a tumbling window
+	// it is the length.
 	Within time.Duration
 	// AllowedLateness is how far behind the highest time an event may be and still be taken.
 	AllowedLateness time.Duration
-	// AfterMatch says what a match uses up; empty means SkipPastLast.
+	// AfterMatch says what a match uses up; empty means SkipPastLast. An aggregate and an absence
+	// do not ask it.
 	AfterMatch AfterMatch
+	// Window; empty means Sliding.
+	Window Window
+	// Gap is the longest pause in a session, inclusive; Session only.
+	Gap time.Duration
+	// Strict asks for events that follow each other directly: every event of the user that is taken
+	// between two of a match breaks it. Count and Sequence only.
+	Strict bool
 }
 
 // AfterMatch says which events a match consumes. A consumed event never matches again.
@@ -26,6 +35,19 @@ const (
 	SkipToNext AfterMatch = "skip_to_next"
 )
 
+// Window says which events may lie in one match. Within bounds all of them.
+type Window string
+
+// The windows.
+const (
+	// Sliding: any that span no more than Within.
+	Sliding Window = "sliding"
+	// Tumbling: those of one of the spans [k·Within, (k+1)·Within) since 1970-01-01T00:00Z.
+	Tumbling Window = "tumbling"
+	// Session: those without a pause of more than Gap between the pattern's events.
+	Session Window = "session"
+)
+
 // Clock says which time of an event a pattern goes by.
 type Clock string
 
@@ -37,30 +59,35 @@ const (
 	IngestTime Clock = "ingest"
 )
 
-// Event is one event that a campaign reads.
-type Event struct {
-	ID string
-	// TimeMS is the event's time on the campaign's clock; not negative.
-	TimeMS int64
-	// Resets says that the event breaks the pattern, Counts that it is a part of it. An event that
-	// does both breaks it first.
-	Resets, Counts bool
+// holds says whether a match may reach from one entry to another.
+func (f Frame) holds(s *State, first, last int) bool {
+	from, to := s.TimesMS[first], s.TimesMS[last]
+	switch within := f.Within.Milliseconds(); {
+	case to-from > within:
+		return false
+	case f.Window == Tumbling:
+		return from/max(within, 1) == to/max(within, 1)
+	case f.Window == Session:
+		for i := first + 1; i <= last; i++ {
+			if s.TimesMS[i]-s.TimesMS[i-1] > f.Gap.Milliseconds() {
+				return false
+			}
+		}
+	}
+	return true
 }
 
-// Match is a completed pattern.
-type Match struct {
-	// EventIDs are the match's events by (time, arrival).
-	EventIDs []string
-	// FirstMS and LastMS are the times of the first and the last of them.
-	FirstMS, LastMS int64
-	// Reusable says that the match's last event was not consumed and may end another match.
-	Reusable bool
-}
-
-// Outcome is what came of one event.
-type Outcome struct {
-	// Late says that the event was older than allowed and left the state as it was.
-	Late bool
-	// Match is nil when the event completed nothing.
-	Match *Match
+// start is the first entry of the window that ends with the entry last.
+func (f Frame) start(s *State, last int) int {
+	gap, first := f.Gap.Milliseconds(), last
+	for first > 0 && s.TimesMS[last]-s.TimesMS[first-1] <= f.Within.Milliseconds() {
+		if f.Window == Session && s.TimesMS[first]-s.TimesMS[first-1] > gap {
+			break
+		}
+		if f.Window == Tumbling && !f.holds(s, first-1, last) {
+			break
+		}
+		first--
+	}
+	return first
 }

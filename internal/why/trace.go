@@ -1,0 +1,260 @@
+// Package why answers why a user did, or did not, get a campaign: from the events of the user in the
+// log, the verdicts that were written, and the pattern stepped once more over those events.
+package why
+
+import (
+	"errors"
+	"time"
+
+	"github.com/dwellhq/dwell/internal/declare"
+	"github.com/dwellhq/dwell/internal/rehearse"
+	"github.com/dwellhq/dwell/processors/engage/campaign"
+	"github.com/dwellhq/dwell/schemas"
+)
+
+// Effect says what an event did to the campaign's pattern.
+type Effect string
+
+// The effects.
+const (
+	// Counted: it became a part of the pattern.
+	Counted Effect = "COUNTED"
+	// Reset: the pattern starts over.
+	Reset Effect = "RESET"
+	// Nothing: the campaign read it, but it lies before a reset or before what a match used up.
+	Nothing Effect = "NOTHING"
+	// Matched: it completed the pattern; the verdicts say what the gates made of that.
+	Matched Effect = "MATCHED"
+	// Late and Duplicate are the verdicts of these names.
+	Late      Effect = "LATE"
+	Duplicate Effect = "DUPLICATE"
+)
+
+// Seen is one event that the campaign read.
+type Seen struct {
+	ID     string    `json:"id"`
+	Name   string    `json:"name"`
+	Time   time.Time `json:"time"`
+	At     string    `json:"at"`
+	Effect Effect    `json:"effect"`
+	// Held is how many unconsumed events the pattern had then.
+	Held int `json:"held"`
+	// Version of the campaign that read it.
+	Version string `json:"version"`
+}
+
+// tracer steps one campaign, and only it, over the events of one user.
+type tracer struct {
+	tenant, name, key string
+	versions          []declare.Version
+	stepper           *rehearse.Stepper
+	probe             *rehearse.Stepper
+	last              rehearse.Step
+	version           string
+	seen              []Seen
+	// other counts the events that the campaign did not read.
+	other     int
+	partition int32
+	// known are answers of reads, by name and properties, for the version in force.
+	known map[string]bool
+}
+
+// maxKnown bounds tracer.known.
+const maxKnown = 4096
+
+func newTracer(tenant, name, user string, versions []declare.Version) *tracer {
+	t := &tracer{tenant: tenant, name: name, key: schemas.Key(tenant, user), versions: versions}
+	t.stepper = rehearse.NewStepper(func(s rehearse.Step) error {
+		if !s.Woken {
+			t.last = s
+		}
+		return nil
+	})
+	t.probe = rehearse.NewStepper(func(rehearse.Step) error { return nil })
+	return t
+}
+
+// declare puts the versions in force that were applied by ms. A version that paused the campaign, or
+// took it away, ends what it reads as it does in a worker.
+func (t *tracer) declare(ms int64) error {
+	for len(t.versions) > 0 && t.versions[0].AppliedMs <= ms {
+		v := t.versions[0]
+		t.versions, t.version, t.known = t.versions[1:], v.Version, map[string]bool{}
+		for _, s := range []*rehearse.Stepper{t.stepper, t.probe} {
+			if err := rehearse.Declare(s, v.Declaration); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// event steps one record of the user.
+func (t *tracer) event(rec record) error {
+	if err := t.declare(rec.ms); err != nil {
+		return err
+	}
+	t.partition = rec.at.Partition
+	before := t.look()
+	t.last = rehearse.Step{}
+	err := t.stepper.Event(t.key, rec.at, rec.ms, rec.value)
+	if errors.Is(err, schemas.ErrUndecodable) {
+		return nil // in the dead letters, and no event
+	} else if err != nil {
+		return err
+	}
+	after := t.look()
+	effect, err := t.effect(rec, before, after)
+	if err != nil || effect == "" {
+		t.other++
+		return err
+	}
+	t.seen = append(t.seen, Seen{
+		ID: rec.id(), Name: rec.event.Name, Time: time.UnixMilli(rec.event.TimeMs).UTC(), At: rec.at.String(),
+		Effect: effect, Held: after.held, Version: t.version,
+	})
+	return nil
+}
+
+// progress is what of a row tells what an event did.
+type progress struct {
+	there                  bool
+	held                   int
+	highestMS, floorMS     int64
+	fired                  uint32
+	lastMatchMS, firstHeld int64
+}
+
+func (t *tracer) row() *schemas.TriggerRow {
+	row := t.stepper.Row(t.partition, t.key)
+	if row == nil {
+		return nil
+	}
+	for _, p := range row.Triggers {
+		if p.Campaign == t.name {
+			return p
+		}
+	}
+	return nil
+}
+
+func (t *tracer) look() progress {
+	p := t.row()
+	if p == nil {
+		return progress{}
+	}
+	n := progress{
+		there: true, held: held(p), highestMS: p.HighestMs, floorMS: p.FloorMs, fired: p.Fired, lastMatchMS: p.LastMatchMs,
+	}
+	if len(p.EventTimesMs) > 0 {
+		n.firstHeld = p.EventTimesMs[0]
+	}
+	return n
+}
+
+// effect of an event; empty: the campaign did not read it.
+func (t *tracer) effect(rec record, before, after progress) (Effect, error) {
+	for _, v := range t.last.Verdicts {
+		switch {
+		case v.Verdict == string(Duplicate):
+			read, err := t.reads(rec)
+			if !read || err != nil {
+				return "", err
+			}
+			return Duplicate, nil
+		case v.Campaign != t.name:
+		case v.Verdict == string(Late):
+			return Late, nil
+		case v.MatchId != "":
+			return Matched, nil
+		}
+	}
+	switch {
+	case after.held > before.held:
+		return Counted, nil
+	case after.floorMS > before.floorMS:
+		return Reset, nil
+	}
+	read := before != after
+	if !read {
+		var err error
+		if read, err = t.reads(rec); err != nil || !read {
+			return "", err
+		}
+	}
+	if after.highestMS > before.highestMS && after.held == before.held && after.held > 0 {
+		return Counted, nil // it pushed one out of the window
+	}
+	return Nothing, nil
+}
+
+// reads says whether the campaign reads the event at all: then a new user gets a progress from it.
+func (t *tracer) reads(rec record) (bool, error) {
+	what := rec.event.Type + "\x00" + rec.event.Name + "\x00" + string(rec.event.Properties)
+	if read, ok := t.known[what]; ok {
+		return read, nil
+	}
+	defer t.probe.Drop(0)
+	if err := t.probe.Event(t.key, schemas.Coordinates{Topic: rec.at.Topic, Offset: rec.at.Offset}, rec.ms, rec.value); err != nil {
+		return false, err
+	}
+	row := t.probe.Row(0, t.key)
+	read := row != nil && len(row.Triggers) > 0
+	if len(t.known) < maxKnown && t.known != nil {
+		t.known[what] = read
+	}
+	return read, nil
+}
+
+// finish brings time to the question's.
+func (t *tracer) finish(ms int64) error {
+	if err := t.declare(ms); err != nil {
+		return err
+	}
+	return t.stepper.Advance(ms)
+}
+
+// held is how many unconsumed events a progress has, of all values of a correlate field.
+func held(p *schemas.TriggerRow) int {
+	n := len(p.EventIds)
+	for _, part := range p.Parts {
+		n += len(part.EventIds)
+	}
+	return n
+}
+
+// progressOf is what the pattern holds now.
+func (t *tracer) progressOf(c *campaign.Campaign) Progress {
+	var n Progress
+	if c != nil {
+		n.Kind = c.Trigger.Pattern.Name()
+		if c.Trigger.Pattern.Count != nil {
+			n.Times = c.Trigger.Pattern.Count.Times
+		}
+	}
+	p := t.row()
+	if p == nil {
+		return n
+	}
+	n.Held, n.Fired = held(p), p.Fired
+	if p.DueMs > 0 {
+		n.Due = time.UnixMilli(p.DueMs).UTC()
+	}
+	add := func(ids []string, timesMS []int64) {
+		for i, ms := range timesMS {
+			at := time.UnixMilli(ms).UTC()
+			if n.First.IsZero() || at.Before(n.First) {
+				n.First = at
+			}
+			if at.After(n.Last) {
+				n.Last = at
+			}
+			n.Events = append(n.Events, ids[i])
+		}
+	}
+	add(p.EventIds, p.EventTimesMs)
+	for _, part := range p.Parts {
+		add(part.EventIds, part.EventTimesMs)
+	}
+	return n
+}

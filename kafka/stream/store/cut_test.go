@@ -1,0 +1,74 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A machine that loses its power cuts files. Whatever was cut, the store opens, and then holds what it
+// held up to some offset, or nothing.
+func TestCutFilesCostRowsNeverTheStore(t *testing.T) {
+	full := t.TempDir()
+	s, err := Open(full, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	big := strings.Repeat("x", 100)
+	for round := range 3 { // several lives leave tables, logs and a manifest with a past
+		for i := range 200 {
+			put(t, s, int64(round*200+i), fmt.Sprint("k", i%50), fmt.Sprint(round*200+i, big))
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = Open(full, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, s, 600, "k0", "600"+big)
+	image := t.TempDir() // as a kill leaves it: not closed
+	if err := os.CopyFS(image+"/d", os.DirFS(full)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(image + "/d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		info, err := f.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for cut := range 8 {
+			size := info.Size() * int64(cut) / 8
+			dir := filepath.Join(t.TempDir(), "d")
+			if err := os.CopyFS(dir, os.DirFS(image+"/d")); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(filepath.Join(dir, f.Name()), size); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(dir, nil)
+			if err != nil {
+				t.Errorf("%s cut to %d of %d: %v", f.Name(), size, info.Size(), err)
+				continue
+			}
+			n := 0
+			if err := s.Each(func(_, _ []byte) error { n++; return nil }); err != nil {
+				t.Errorf("%s cut to %d of %d: %v", f.Name(), size, info.Size(), err)
+			}
+			if s.Offset() >= 49 && n != 50 || s.Offset() == none && n != 0 {
+				t.Errorf("%s cut to %d of %d: offset %d, %d rows", f.Name(), size, info.Size(), s.Offset(), n)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
