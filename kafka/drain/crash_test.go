@@ -339,7 +339,7 @@ func (w *world) under(t *testing.T, least int, mischief func()) {
 		var faults []error
 		for query, n := range want {
 			if got, err := w.number(query); err != nil || got != n {
-				faults = append(faults, fmt.Errorf("%s = %d, want %d (%w)", query, got, n, err))
+				faults = append(faults, fmt.Errorf("%s = %d, want %d", query, got, n), err)
 			}
 		}
 		return errors.Join(faults...)
