@@ -34,7 +34,7 @@ run: need-go $(if $(DWELL_CLICKHOUSE),,need-npm) ## Run everything here: pages o
 
 .PHONY: test
 test: need-go ## Run all tests, on the embedded Kafka and ClickHouse and on what else is there
-	@go test ./... -timeout 20m
+	@go test ./... -p 1 -timeout 25m $(TEST_FLAGS)
 
 .PHONY: race
 race: need-go ## Run all tests under the race detector (needs a C compiler)

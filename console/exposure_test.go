@@ -226,25 +226,29 @@ func TestUnacknowledgedFramesGoAgain(t *testing.T) {
 	}
 	g.note(func() { down = false })
 	b.run(`dispatchEvent(new Event('online'))`)
-	g.await("the last frame, acknowledged", func() bool {
-		return slices.ContainsFunc(g.frames(), func(f frame) bool { return f.Slots["banner"].Fill == "g79" && f.call.status == 200 })
+	// The page keeps the last 50 that nobody has acknowledged; one or two may go with a refused request.
+	arrived := func() (top int, got map[int]bool) {
+		got = map[int]bool{}
+		for _, f := range g.frames() {
+			if f.PV == first.PV && f.call.status == 200 {
+				got[f.Seq] = true
+				top = max(top, f.Seq)
+			}
+		}
+		return top, got
+	}
+	g.await("the last 48 frames, acknowledged", func() bool {
+		top, got := arrived()
+		for s := top; s > top-48; s-- {
+			if !got[s] {
+				return false
+			}
+		}
+		return top >= 75
 	})
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	got := map[int]bool{}
-	top := 0
-	for _, f := range g.frames() {
-		if f.PV == first.PV && f.call.status == 200 {
-			got[f.Seq] = true
-			top = max(top, f.Seq)
-		}
-	}
-	for s := top; s > top-48; s-- {
-		if !got[s] {
-			t.Errorf("frame %d of %d was lost", s, top)
-		}
-	}
-	if top < 75 || len(got) > 52 {
+	if top, got := arrived(); len(got) > 52 {
 		t.Errorf("%d frames up to %d arrived, want the last 50 or so", len(got), top)
 	}
 }

@@ -63,11 +63,17 @@ func unhurt(t *testing.T, o options) verdict {
 	return v
 }
 
+// long skips what takes minutes, unless it was asked for.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("DWELL_TORTURE") == "" {
+		t.Skip("takes minutes: set DWELL_TORTURE=1, or run make torture")
+	}
+}
+
 // TestTorture: twenty kills and every other fault on a real broker.
 func TestTorture(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes minutes")
-	}
+	long(t)
 	v := unhurt(t, opts(t, "-brokers", "1", "-kills", "20"))
 	if v.kept > v.written/2 {
 		t.Errorf("the tables kept %d of %d rows: they were not compacted", v.kept, v.written)
@@ -75,11 +81,13 @@ func TestTorture(t *testing.T) {
 }
 
 func TestWorkersKilledOnTheEmbeddedKafka(t *testing.T) {
+	long(t)
 	unhurt(t, opts(t, "-brokers", "0", "-kills", "8", "-faults", "kill,truncate,rebalance"))
 }
 
 // TestCheckerFindsWhatStockGokaDoesWrong: the same run, without the core's protections.
 func TestCheckerFindsWhatStockGokaDoesWrong(t *testing.T) {
+	long(t)
 	v := tortured(t, opts(t, "-brokers", "1", "-kills", "6", "-stack", "goka"))
 	t.Log(v)
 	if v.wrong == 0 && v.doubled == 0 {
