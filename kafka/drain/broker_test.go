@@ -22,7 +22,7 @@ import (
 	"github.com/dwellhq/dwell/topics"
 )
 
-const patient = time.Minute
+const patient = 3 * time.Minute
 
 // brokersEnv names a real Kafka to run against; tests that need the fake one are then skipped.
 const brokersEnv = "DWELL_TEST_BROKERS"
