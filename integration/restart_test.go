@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -66,6 +67,65 @@ func TestEachPartMayBeKilledWhileEventsComeIn(t *testing.T) {
 		s.back(part, 1)
 	}
 	s.eventually(pings, once(n))
+}
+
+func TestBrokerMayBeKilled(t *testing.T) {
+	backends(t, func(t *testing.T, b backend) {
+		if b.brokers != "" {
+			t.Skip("brokers from outside are not ours to kill")
+		}
+		s := start(t, b)
+		s.track("cid", 0, 20)
+		if b.name == "embedded" {
+			s.eventually(pings, once(20)) // at rest: kfake ends a transaction in more than one write
+		}
+		s.kill("kafka")
+		s.back("kafka", 1)
+		s.track("cid", 10, 40) // ten of them again
+		s.eventually(pings, once(40))
+	})
+}
+
+// The limit lies a little below what is free now; then a file takes more than that little.
+func TestRunStopsInOrderBeforeItsDiskIsFull(t *testing.T) {
+	const little = 192 // MiB
+	dir := t.TempDir()
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		t.Fatal(err)
+	}
+	free := int(disk.Bavail * uint64(disk.Bsize) >> 20)
+	s := start(t, backend{name: "embedded", flags: []string{"--min-free", strconv.Itoa(free - little)}})
+	s.track("dan", 0, 20)
+
+	big, err := os.Create(filepath.Join(dir, "big"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := make([]byte, 1<<20)
+	for range little + 64 {
+		if _, err := big.Write(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := big.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !s.out.wait("MiB left") {
+		t.Fatalf("it goes on with a full disk:\n%s", s.out)
+	}
+	<-s.out.done
+	if err := s.cmd.Wait(); err == nil {
+		t.Error("it ended well")
+	}
+	s.cmd = nil
+	says(t, s.out.String()[strings.Index(s.out.String(), "stopping all parts"):], "free some space", "--data")
+
+	if err := os.Remove(big.Name()); err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	s.eventually(pings, once(20))
 }
 
 // refused runs dwell dev and returns what it says before it gives up.
@@ -126,6 +186,9 @@ func TestWhatStandsInTheWayIsNamedWithWhatToDo(t *testing.T) {
 		}
 		env := []string{"PATH=" + t.TempDir(), "JAVA_HOME=", "DWELL_CACHE=" + filepath.Join(cache, "dwell")}
 		says(t, refused(t, env, append(args, "--kafka", "real")...), "Java", "install")
+	})
+	t.Run("a full disk", func(t *testing.T) {
+		says(t, refused(t, []string{"DWELL_MIN_FREE=1000000000"}, args...), "MiB left", "free some space", "--data", "--min-free")
 	})
 	t.Run("another run", func(t *testing.T) {
 		s := start(t, backend{name: "embedded"})

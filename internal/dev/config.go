@@ -24,6 +24,7 @@ type Config struct {
 	ClickHouse     string `help:"Outside ClickHouse, as a URL: http://user@host:8123/dwell; empty: the embedded one." env:"DWELL_CLICKHOUSE"`
 	Partitions     int    `help:"Partitions of topics keyed by user, when they are created." default:"4" env:"DWELL_PARTITIONS"`
 	Cache          string `help:"Folder that keeps what was fetched; empty: the user's cache folder." env:"DWELL_CACHE" type:"path"`
+	MinFree        int    `help:"Free disk space, MiB, below which a run does not start, or stops in order; 0: no limit." default:"256" env:"DWELL_MIN_FREE"`
 
 	// Campaigns are applied once, into an empty system.
 	Campaigns map[string][]byte `kong:"-"`
@@ -43,6 +44,9 @@ func (c Config) Validate() error {
 			faults = append(faults, fmt.Errorf("--%s and --%s are both %d", other, p.flag, p.port))
 		}
 		seen[p.port] = p.flag
+	}
+	if c.MinFree < 0 {
+		faults = append(faults, fmt.Errorf("--min-free: %d MiB is less than nothing", c.MinFree))
 	}
 	if c.Kafka == "outside" && c.Brokers == "" {
 		faults = append(faults, errors.New("--kafka=outside needs --brokers or DWELL_BROKERS"))

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,11 +28,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	err := run(ctx, cfg)
-	if errors.Is(err, syscall.ENOSPC) {
-		return fmt.Errorf("the disk is full: free some space, or move the data with --data: %w", err)
+	if err := cfg.checkDisk(); err != nil {
+		return err
 	}
-	return err
+	return run(ctx, cfg)
 }
 
 func run(ctx context.Context, cfg Config) error {
@@ -104,6 +102,7 @@ func (s *site) run(ctx context.Context, specs []supervise.Spec) error {
 		return s.sup.Run(gctx, specs, s.event)
 	})
 	g.Go(func() error { return s.serveAdmin(gctx) })
+	g.Go(func() error { return s.cfg.watchDisk(gctx) })
 	g.Go(func() error { return s.welcome(gctx, len(specs)) })
 	if s.cfg.Kafka == "outside" {
 		s.once.Do(func() { close(s.kafkaReady) })
