@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/dwellhq/dwell/embedded/sessions"
 )
 
 // KafkaConfig sets up the embedded Kafka. The zero value runs in memory on a
@@ -37,7 +39,8 @@ type KafkaConfig struct {
 // any time. Where the broker may be too, use RealKafka.
 type Kafka struct {
 	cluster *kfake.Cluster
-	lock    *os.File // nil in memory
+	keeper  *sessions.Keeper // else members killed while they join would stay in their groups
+	lock    *os.File         // nil in memory
 	log     *kfakeLog
 	once    sync.Once
 	err     error
@@ -80,6 +83,11 @@ func StartKafka(cfg KafkaConfig) (*Kafka, error) {
 		return nil, startError(cfg, err)
 	}
 	k.cluster = cluster
+	if k.keeper, err = sessions.Keep(cluster); err != nil {
+		cluster.Close()
+		k.unlock()
+		return nil, fmt.Errorf("start the embedded Kafka: %w", err)
+	}
 	return k, nil
 }
 
@@ -102,6 +110,7 @@ func (k *Kafka) Addrs() []string { return k.cluster.ListenAddrs() }
 // saved. Clients see their connections end. A second call does nothing.
 func (k *Kafka) Close() error {
 	k.once.Do(func() {
+		k.keeper.Close()
 		k.cluster.Close()
 		k.unlock()
 		if k.lock != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/embedded/sessions"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/kafka/drain"
 	"github.com/dwellhq/dwell/schemas"
@@ -22,7 +23,9 @@ import (
 	"github.com/dwellhq/dwell/topics"
 )
 
-const patient = 3 * time.Minute
+// patient is for what needs a rebalance: the session of a member that died (at most 2 s) or the time
+// that one takes to let go (grace and commit, 11 s), and as much again on a busy machine.
+const patient = 30 * time.Second
 
 // brokersEnv names a real Kafka to run against; tests that need the fake one are then skipped.
 const brokersEnv = "DWELL_TEST_BROKERS"
@@ -49,6 +52,11 @@ func startBroker(t *testing.T, partitions int32) *broker {
 			t.Fatal(err)
 		}
 		t.Cleanup(c.Close)
+		k, err := sessions.Keep(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(k.Close)
 		b.Cluster, b.cfg.Kafka.Brokers = c, c.ListenAddrs()
 	}
 	b.cfg.Kafka.Partitions = partitions
