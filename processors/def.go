@@ -10,13 +10,19 @@ import (
 
 // Def is a Processor with its row type erased: what the runtime and the test harness see.
 type Def struct {
-	Name        string
-	Inputs      []*topics.Spec
-	Outputs     []*topics.Spec
-	Whole       []WholeDef
+	Name    string
+	Inputs  []*topics.Spec
+	Outputs []*topics.Spec
+	Whole   []WholeDef
+	// Tables are those of other processors: first the joined, then the looked-up.
+	Tables []TableDef
+	// Loop is the processor's own loop, among Inputs and Outputs; nil: none.
+	Loop        *topics.Spec
 	Interval    time.Duration
 	MaxRowBytes int
-	// Wakes says whether rows may have deadlines.
+	// TTL of a row; zero: rows stay.
+	TTL time.Duration
+	// Wakes says whether rows may have deadlines, or end.
 	Wakes bool
 	// Journal says whether transactions are journaled.
 	Journal bool
@@ -56,10 +62,14 @@ type Call struct {
 	Changed bool
 	// Views are the whole topics in force, by Def.Whole.
 	Views []any
+	// Tables hands out rows of Def.Tables; nil where there are none.
+	Tables Tables
 	// Out is what was emitted, in order.
 	Out []Emission
 
 	def *Def
+	// turn is the Turn of the last step, to be used again.
+	turn any
 }
 
 // Emission is a record to send when the transaction commits.
@@ -67,6 +77,8 @@ type Emission struct {
 	Topic *topics.Spec
 	Key   string
 	Value []byte
+	// TimeMS, only with Def.Loop, is the logical time at which the record will be stepped, Unix ms.
+	TimeMS int64
 	// Item instead of Value, for a topic with Pack.
 	Item any
 }
@@ -74,7 +86,7 @@ type Emission struct {
 type rowCodec struct {
 	decode func([]byte) (any, error)
 	append func([]byte, any) ([]byte, error)
-	wakeMS func(any) int64
+	times  func(any) (wakeMS, timeMS int64)
 }
 
 // DecodeRow decodes a stored row.
@@ -83,13 +95,40 @@ func (d *Def) DecodeRow(b []byte) (any, error) { return d.rows.decode(b) }
 // AppendRow appends the encoding of a row to dst.
 func (d *Def) AppendRow(dst []byte, row any) ([]byte, error) { return d.rows.append(dst, row) }
 
-// WakeMS is a row's deadline, Unix milliseconds; 0: none.
+// WakeMS is when Wake has something to do for a row, Unix milliseconds: at its deadline, or else when
+// its TTL is over; 0: never.
 func (d *Def) WakeMS(row any) int64 {
 	if row == nil {
 		return 0
 	}
-	return d.rows.wakeMS(row)
+	ms, _ := d.due(d.rows.times(row))
+	return ms
 }
+
+// StoredWakeMS is WakeMS of a stored row, which need not be decoded for that.
+func (d *Def) StoredWakeMS(b []byte) (int64, error) {
+	var e schemas.Row
+	if err := e.UnmarshalVTUnsafe(b); err != nil {
+		return 0, fmt.Errorf("row: %w: %w", schemas.ErrUndecodable, err)
+	}
+	ms, _ := d.due(e.WakeMs, e.TimeMs)
+	return ms, nil
+}
+
+// due says when a row has its next turn without a record, and whether it ends with that. A row that
+// waits for a deadline does not end before.
+func (d *Def) due(wakeMS, timeMS int64) (ms int64, ends bool) {
+	switch {
+	case wakeMS != 0 && d.wake != nil:
+		return wakeMS, false
+	case d.TTL > 0:
+		return timeMS + d.TTL.Milliseconds(), true
+	}
+	return 0, false
+}
+
+// HasWake says whether rows are woken at deadlines, and do not merely end.
+func (d *Def) HasWake() bool { return d.wake != nil }
 
 // Step runs one record of input i: first the row's own deadlines up to the record's time, in order,
 // then the step. An error wraps schemas.ErrUndecodable and means that the record was not stepped
@@ -102,16 +141,20 @@ func (d *Def) Step(i int, c *Call) error {
 	return d.steps[i](c)
 }
 
-// Wake runs the row's deadlines up to c.NowMS, in order.
+// Wake runs the row's deadlines up to c.NowMS, in order, and deletes it when its TTL is over.
 func (d *Def) Wake(c *Call) error {
 	c.def = d
-	if d.wake == nil || c.Row == nil {
+	if !d.Wakes || c.Row == nil {
 		return nil
 	}
 	upTo, at := c.NowMS, c.At
 	for c.Row != nil {
-		ms := d.rows.wakeMS(c.Row)
+		ms, ends := d.due(d.rows.times(c.Row))
 		if ms == 0 || ms > upTo {
+			break
+		}
+		if ends {
+			c.Row, c.Changed = nil, true
 			break
 		}
 		c.NowMS, c.At = ms, schemas.Coordinates{Partition: at.Partition}
@@ -127,10 +170,10 @@ func (d *Def) Wake(c *Call) error {
 func Define[S any](p Processor[S]) *Def {
 	check(p)
 	d := &Def{
-		Name: p.Name, Interval: p.Interval, MaxRowBytes: p.MaxRowBytes, Wakes: p.Wake != nil,
+		Name: p.Name, Interval: p.Interval, MaxRowBytes: p.MaxRowBytes, TTL: p.TTL, Wakes: p.Wake != nil || p.TTL > 0,
 		Outputs: append([]*topics.Spec{topics.Actions.Spec}, p.Outputs...),
-		Journal: p.Journal,
-		rows:    codecOf(p.Row),
+		Journal: p.Journal, Tables: tables(p.Name, p.Joins, p.Lookups),
+		rows: codecOf(p.Row),
 	}
 	if d.Interval == 0 {
 		d.Interval = DefaultInterval
@@ -143,6 +186,10 @@ func Define[S any](p Processor[S]) *Def {
 	}
 	for _, in := range p.Inputs {
 		d.Inputs = append(d.Inputs, in.topic)
+		if in.topic.Name == topics.LoopName(p.Name) {
+			d.Loop = in.topic
+			d.Outputs = append(d.Outputs, in.topic)
+		}
 		d.steps = append(d.steps, func(c *Call) error {
 			return turn(c, in.step)
 		})
@@ -171,11 +218,17 @@ func check[S any](p Processor[S]) {
 	if len(p.Inputs) == 0 {
 		panic("processors: " + p.Name + " reads no topic")
 	}
+	if p.TTL < 0 || p.TTL%time.Millisecond != 0 {
+		panic(fmt.Sprintf("processors: the TTL of %s, %v, is not a number of milliseconds", p.Name, p.TTL))
+	}
 	seen := map[string]bool{}
 	for _, in := range p.Inputs {
 		if seen[in.topic.Name] {
 			panic(fmt.Sprintf("processors: two inputs of %s read %s", p.Name, in.topic.Name))
 		}
 		seen[in.topic.Name] = true
+	}
+	if len(seen) == 1 && seen[topics.LoopName(p.Name)] {
+		panic("processors: " + p.Name + " reads nothing but its own loop")
 	}
 }

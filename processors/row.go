@@ -12,6 +12,7 @@ type row[S any] struct {
 	state  *S
 	wakeMS int64
 	timeMS int64
+	newer  []byte // fields that a newer version's envelope has, to be kept
 }
 
 // turn runs step on the call's row and puts the outcome back into the call.
@@ -21,8 +22,13 @@ func turn[S any](c *Call, step func(*Turn[S], []byte) error) error {
 		r = &row[S]{state: new(S)}
 	}
 	now := max(c.NowMS, r.timeMS) // logical time never goes back for a row
-	t := Turn[S]{Key: c.Key, Now: time.UnixMilli(now).UTC(), At: c.At, State: r.state, call: c, wake: r.wakeMS}
-	if err := step(&t, c.Value); err != nil {
+	t, _ := c.turn.(*Turn[S])
+	if t == nil { // the first step of this Call
+		t = new(Turn[S])
+		c.turn = t
+	}
+	*t = Turn[S]{Key: c.Key, Now: time.UnixMilli(now).UTC(), At: c.At, State: r.state, call: c, wake: r.wakeMS}
+	if err := step(t, c.Value); err != nil {
 		return err
 	}
 	switch {
@@ -38,9 +44,7 @@ func turn[S any](c *Call, step func(*Turn[S], []byte) error) error {
 
 // codecOf wraps the codec of S in the envelope schemas.Row.
 func codecOf[S any](states schemas.Codec[*S]) rowCodec {
-	if states == nil {
-		states = schemas.JSON[*S]{}
-	}
+	states = codecOr(states)
 	var envelope schemas.Proto[schemas.Row, *schemas.Row]
 	return rowCodec{
 		decode: func(b []byte) (any, error) {
@@ -52,17 +56,22 @@ func codecOf[S any](states schemas.Codec[*S]) rowCodec {
 			if err != nil {
 				return nil, fmt.Errorf("row state: %w", err)
 			}
-			return &row[S]{state: s, wakeMS: e.WakeMs, timeMS: e.TimeMs}, nil
+			return &row[S]{state: s, wakeMS: e.WakeMs, timeMS: e.TimeMs, newer: e.Newer()}, nil
 		},
 		append: func(dst []byte, v any) ([]byte, error) {
 			r := v.(*row[S])
-			b, err := states.Append(nil, r.state)
+			b := schemas.AppendRowHead(dst, r.wakeMS, r.timeMS)
+			head := len(b)
+			b, err := states.Append(b, r.state)
 			if err != nil {
 				return dst, fmt.Errorf("row state: %w", err)
 			}
-			return envelope.Append(dst, &schemas.Row{WakeMs: r.wakeMS, TimeMs: r.timeMS, State: b})
+			return append(schemas.EndRow(b, head), r.newer...), nil
 		},
-		wakeMS: func(v any) int64 { return v.(*row[S]).wakeMS },
+		times: func(v any) (wakeMS, timeMS int64) {
+			r := v.(*row[S])
+			return r.wakeMS, r.timeMS
+		},
 	}
 }
 

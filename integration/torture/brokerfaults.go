@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -9,17 +10,38 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// killBroker kills a broker with -9 and starts it again with its data.
+// killBroker kills a broker with -9 and starts it again with its data. Where others carry on it comes
+// back beside the next steps; there is one that is away at most.
 func (t *torture) killBroker(ctx context.Context, s step) error {
+	if err := t.allBrokers(); err != nil {
+		return err
+	}
 	i := s.which % t.o.brokers
 	if err := t.real.Kill(i); err != nil {
 		return err
 	}
 	t.kills++
-	if err := wait(ctx, s.hold); err != nil {
-		return err
+	t.away = make(chan error, 1)
+	go func() { // allBrokers waits for it
+		err := wait(ctx, s.hold)
+		if err == nil {
+			err = t.real.Start(ctx, i)
+		}
+		t.away <- err
+	}()
+	if t.o.brokers == 1 {
+		return t.allBrokers()
 	}
-	if err := t.real.Start(ctx, i); err != nil {
+	return nil
+}
+
+// allBrokers waits for a killed broker to be back.
+func (t *torture) allBrokers() error {
+	if t.away == nil {
+		return nil
+	}
+	err := <-t.away
+	if t.away = nil; err != nil {
 		return fmt.Errorf("start the killed broker: %w", err)
 	}
 	return nil
@@ -27,6 +49,9 @@ func (t *torture) killBroker(ctx context.Context, s step) error {
 
 // pauseBrokers lets all brokers stand still for longer than the transaction timeout.
 func (t *torture) pauseBrokers(ctx context.Context, s step) error {
+	if err := t.allBrokers(); err != nil {
+		return err
+	}
 	if err := t.nodes(syscall.SIGSTOP); err != nil {
 		return err
 	}
@@ -45,7 +70,7 @@ const takesNoRow = "100"
 // refuseRows makes the brokers refuse every row. All workers must end and say so; when the rows are
 // welcome again they must go on as if nothing had been.
 func (t *torture) refuseRows(ctx context.Context, s step) error {
-	if err := t.alter(ctx, kadm.SetConfig, takesNoRow); err != nil {
+	if err := errors.Join(t.allBrokers(), t.alter(ctx, kadm.SetConfig, takesNoRow)); err != nil {
 		return err
 	}
 	var err error

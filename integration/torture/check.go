@@ -31,6 +31,28 @@ func (v verdict) String() string {
 
 func (v verdict) right() bool { return v.wrong == 0 && v.lost == 0 && v.doubled == 0 }
 
+// merge adds another round's verdict.
+func (v *verdict) merge(o verdict) {
+	for _, s := range []struct {
+		to *int
+		n  int
+	}{
+		{&v.kills, o.kills},
+		{&v.wrong, o.wrong},
+		{&v.lost, o.lost},
+		{&v.doubled, o.doubled},
+		{&v.users, o.users},
+		{&v.actions, o.actions},
+		{&v.records, o.records},
+		{&v.kept, o.kept},
+		{&v.written, o.written},
+		{&v.died, o.died},
+		{&v.late, o.late},
+	} {
+		*s.to += s.n
+	}
+}
+
 // once adds what was seen n times and must be there once.
 func (v *verdict) once(n int) {
 	switch {
@@ -103,7 +125,7 @@ func (t *torture) check(ctx context.Context) (v verdict, err error) {
 	exact(&v, say, "action", e.actions)
 	exact(&v, say, "dead letter", e.letters)
 	v.rows(t, ctx, say, countName, e.rows, &err)
-	if t.o.stack == stackDwell {
+	if t.o.stack != stackGoka {
 		v.rows(t, ctx, say, idleName, t.expectIdle(&v, say, e.pulses, idle), &err)
 	}
 	return v, err

@@ -29,9 +29,10 @@ type torture struct {
 	in      *input
 	workers []*workerProc
 	mounts  []string
-	skipped []string // faults that this machine does not allow, and why
-	kills   int      // kill -9 that hit a living process
-	deaths  int      // workers that ended by themselves
+	away    chan error // gets a token when the killed broker is back; nil: all are there
+	skipped []string   // faults that this machine does not allow, and why
+	kills   int        // kill -9 that hit a living process
+	deaths  int        // workers that ended by themselves
 }
 
 // setUp starts brokers, input and workers. After an error nothing is left running.
@@ -67,8 +68,12 @@ func (t *torture) brokers(ctx context.Context) (err error) {
 	} else {
 		t.real, err = embedded.StartRealKafka(ctx, embedded.RealKafkaConfig{
 			Dir: filepath.Join(t.dir, "kafka"), Nodes: t.o.brokers, HeapMB: 384,
-			Properties: map[string]string{"log.cleaner.backoff.ms": "500", "log.cleaner.dedupe.buffer.size": "20000000"},
-			Progress:   func(s string) { fmt.Fprintln(t.o.out, "torture:", s) },
+			Properties: map[string]string{
+				"log.cleaner.backoff.ms": "500", "log.cleaner.dedupe.buffer.size": "20000000",
+				// A killed broker may register again only when its last life has timed out.
+				"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500",
+			},
+			Progress: func(s string) { fmt.Fprintln(t.o.out, "torture:", s) },
 		})
 		if err != nil {
 			return err
@@ -165,17 +170,17 @@ func (t *torture) close(right bool) error {
 	if t.cl != nil {
 		t.cl.Close()
 	}
-	var err error
+	err := t.allBrokers()
 	if t.local != nil {
-		err = t.local.Close()
+		err = errors.Join(err, t.local.Close())
 	}
 	if t.real != nil {
-		err = t.real.Close()
+		err = errors.Join(err, t.real.Close())
 	}
 	for _, m := range t.mounts {
 		err = errors.Join(err, unmount(m))
 	}
-	if t.dir != "" && t.o.dir == "" && right {
+	if t.dir != "" && !t.o.keep && right {
 		err = errors.Join(err, os.RemoveAll(t.dir))
 	}
 	return err

@@ -11,18 +11,18 @@ import (
 // patience is how long anything may take that the workers must manage by themselves.
 const patience = 90 * time.Second
 
-// do runs one step. Afterwards everybody is meant to live.
+// do runs one step. Afterwards everybody is meant to live, or to be on the way back.
 func (t *torture) do(ctx context.Context, s step) error {
 	if err := t.revive(); err != nil {
-		return err
-	}
-	if err := wait(ctx, s.after); err != nil {
 		return err
 	}
 	if s.progress || s.fault == refused || s.fault == fulldisk {
 		if err := t.advance(ctx); err != nil {
 			return err
 		}
+	}
+	if err := wait(ctx, s.after); err != nil {
+		return err
 	}
 	act := map[fault]func(context.Context, step) error{
 		kill: t.killWorker, stop: t.stopWorker, broker: t.killBroker, pause: t.pauseBrokers, truncate: t.truncateStore,
@@ -64,11 +64,11 @@ func (t *torture) leaveAndReturn(ctx context.Context, s step) error {
 	return wait(ctx, s.hold)
 }
 
-// timersAlone stops the input, three times, so that nothing but deadlines makes transactions, and
-// then makes a zombie in their midst.
+// timersAlone stops the input, twice, so that nothing but deadlines makes transactions, and then makes
+// a zombie in their midst.
 func (t *torture) timersAlone(ctx context.Context, s step) error {
 	defer t.in.held.Store(false)
-	for i := range 3 {
+	for i := range 2 {
 		t.in.held.Store(true)
 		into := time.Duration(900+(s.draw>>(16*i))%1000) * time.Millisecond // deadlines fire from 1.7 s on
 		if err := wait(ctx, into); err != nil {
@@ -79,7 +79,7 @@ func (t *torture) timersAlone(ctx context.Context, s step) error {
 			return err
 		}
 		t.in.held.Store(false)
-		if err := wait(ctx, time.Second); err != nil {
+		if err := wait(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -152,7 +152,7 @@ func (t *torture) committed(ctx context.Context) map[spot]int64 {
 func (t *torture) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
-	if err := errors.Join(t.in.stop(ctx), t.revive()); err != nil {
+	if err := errors.Join(t.allBrokers(), t.in.stop(ctx), t.revive()); err != nil {
 		return err
 	}
 	if err := t.until(ctx, "the groups reach the end of the input", func() bool {
@@ -170,7 +170,7 @@ func (t *torture) settle(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if t.o.stack == stackDwell {
+	if t.o.stack != stackGoka {
 		rows := t.reader(t.table(idleName))
 		defer rows.close()
 		idle := map[string]found{}

@@ -113,7 +113,7 @@ func (in *input) run(ctx context.Context) {
 		for owed += float64(in.o.rate) * tick.Seconds(); owed >= 1; owed-- {
 			in.count(rng, now)
 		}
-		if in.o.stack == stackDwell {
+		if in.o.stack != stackGoka {
 			in.pulse(rng, now, due)
 		}
 	}
@@ -122,7 +122,7 @@ func (in *input) run(ctx context.Context) {
 func (in *input) count(rng *rand.Rand, now time.Time) {
 	id := in.counts.next()
 	e := event{ID: id, Pad: strings.Repeat("x", rng.IntN(1500))}
-	if in.o.stack == stackDwell && rng.IntN(fatEvery) == 0 {
+	if in.o.stack != stackGoka && rng.IntN(fatEvery) == 0 {
 		e.Fat = strings.Repeat("y", rowLimit)
 	}
 	in.send(&in.counts, countTopic, userKey("u", rng.IntN(in.o.users)), e, now)

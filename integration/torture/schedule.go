@@ -28,10 +28,10 @@ const (
 var allFaults = []fault{kill, stop, broker, pause, compact, truncate, fulldisk, refused, timers, rebalance}
 
 // possible are the faults that make sense. The embedded Kafka lives in this process, never compacts
-// and refuses nothing; stock goka has neither deadlines nor a store of ours.
+// and refuses nothing; for the stacks that are wrong, one fault must be enough.
 func possible(brokers int, stack string) []fault {
 	switch {
-	case stack == stackGoka:
+	case stack != stackDwell:
 		return []fault{kill}
 	case brokers == 0:
 		return []fault{kill, stop, truncate, fulldisk, timers, rebalance}
@@ -47,13 +47,14 @@ func names(fs []fault) string {
 	return strings.Join(s, ",")
 }
 
-// share is how many steps of a fault come for 20 kills, one at least.
+// share is how many steps of a fault come with so many kills, one at least. The slow ones come less
+// often than they could: what finds faults is many kills, each at another moment.
 func share(f fault, kills int) int {
-	per20 := map[fault]int{stop: 2, broker: 2, pause: 1, truncate: 2, fulldisk: 1, refused: 1, timers: 1, rebalance: 2}[f]
-	if per20 == 0 || kills == 0 {
+	percent := map[fault]int{stop: 8, broker: 5, pause: 2, truncate: 10, fulldisk: 2, refused: 2, timers: 2, rebalance: 8}[f]
+	if percent == 0 || kills == 0 {
 		return 0
 	}
-	return max(1, per20*kills/20)
+	return max(1, (percent*kills+50)/100)
 }
 
 // step is a fault with everything that was drawn for it.
@@ -61,10 +62,10 @@ type step struct {
 	fault fault
 	// which worker, or broker; the number of such decides the remainder.
 	which int
-	// after is how long things are left alone before; progress says that they must also have got
-	// ahead in every partition.
-	after    time.Duration
+	// progress says that every partition must have got ahead before; after is how long things are
+	// left alone then, so that no moment of a transaction is spared.
 	progress bool
+	after    time.Duration
 	// hold is how long it hurts: until the restart, until SIGCONT.
 	hold time.Duration
 	// draw serves what else there is to choose.
@@ -75,9 +76,9 @@ type step struct {
 func (s step) String() string {
 	busy := ""
 	if s.progress {
-		busy = ", when all got ahead"
+		busy = " when all got ahead, and"
 	}
-	return fmt.Sprintf("%s %d after %v%s, for %v", s.fault, s.which, s.after, busy, s.hold)
+	return fmt.Sprintf("%s %d%s after %v, for %v", s.fault, s.which, busy, s.after, s.hold)
 }
 
 // schedule draws the steps from the seed. Kills of brokers and those before a truncation count.
@@ -93,13 +94,19 @@ func schedule(o options) []step {
 		}
 		kinds = append(kinds, slices.Repeat([]fault{f}, n)...)
 	}
-	if slices.Contains(o.faults, kill) {
-		kinds = append(kinds, slices.Repeat([]fault{kill}, left)...)
+	for _, f := range []fault{kill, truncate, broker} { // the first that was asked for
+		if slices.Contains(o.faults, f) {
+			kinds = append(kinds, slices.Repeat([]fault{f}, left)...)
+			break
+		}
 	}
 	rng.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	steps := make([]step, len(kinds))
 	for i, f := range kinds {
-		steps[i] = step{fault: f, which: rng.IntN(12), after: between(rng, 0, 1500), progress: rng.IntN(4) > 0, hold: holds(rng, f), draw: rng.Uint64()}
+		steps[i] = step{fault: f, which: rng.IntN(12), progress: rng.IntN(4) > 0, after: between(rng, 0, 250), hold: holds(rng, f), draw: rng.Uint64()}
+		if !steps[i].progress { // somewhere between the start of a process and its first transactions
+			steps[i].after = between(rng, 0, 1000)
+		}
 	}
 	return steps
 }
@@ -112,17 +119,17 @@ func between(rng *rand.Rand, fromMS, toMS int) time.Duration {
 func holds(rng *rand.Rand, f fault) time.Duration {
 	switch f {
 	case stop, timers: // shorter and longer than the session
-		return between(rng, 1000, int((sessionTimeout + 5*time.Second).Milliseconds()))
+		return between(rng, 1000, int((sessionTimeout + 1500*time.Millisecond).Milliseconds()))
 	case broker:
-		return between(rng, 500, 8000)
+		return between(rng, 300, 3000)
 	case pause:
-		return txnTimeout + between(rng, 1000, 5000)
+		return txnTimeout + between(rng, 500, 1500)
 	case kill, truncate, rebalance: // one in eight beyond the session: another one takes over
 		if rng.IntN(8) == 0 {
-			return sessionTimeout + between(rng, 500, 3000)
+			return sessionTimeout + between(rng, 300, 1300)
 		}
-		return between(rng, 0, 600)
+		return between(rng, 0, 400)
 	default:
-		return between(rng, 0, 600)
+		return between(rng, 0, 400)
 	}
 }

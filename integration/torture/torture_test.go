@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dwellhq/dwell/embedded"
 )
@@ -34,12 +37,19 @@ func seed() uint64 {
 	return n
 }
 
-// tortured runs, where there is what it takes.
-func tortured(t *testing.T, o options) verdict {
+// limit is the most that a run in a test may take; on a free machine the longest takes a minute and a half.
+const limit = 8 * time.Minute
+
+// tortured runs, on the embedded Kafka where there is no real one.
+func tortured(t *testing.T, o *options) verdict {
 	t.Helper()
-	v, err := run(t.Context(), o)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	v, err := run(ctx, *o)
 	if errors.Is(err, embedded.ErrNoJava) || errors.Is(err, embedded.ErrNoMaven) {
-		t.Skip("no real Kafka here:", err)
+		t.Log("no real Kafka here, so the embedded one:", err)
+		o.brokers, o.faults = 0, possible(0, o.stack)
+		v, err = run(ctx, *o)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +58,7 @@ func tortured(t *testing.T, o options) verdict {
 }
 
 // unhurt runs and demands that nothing is wrong, and that everything ran.
-func unhurt(t *testing.T, o options) verdict {
+func unhurt(t *testing.T, o *options) verdict {
 	t.Helper()
 	v := tortured(t, o)
 	if want := "torture: " + strconv.Itoa(o.kills) + " kills, 0 wrong rows, 0 lost, 0 doubled"; v.String() != want {
@@ -63,35 +73,58 @@ func unhurt(t *testing.T, o options) verdict {
 	return v
 }
 
-// long skips what takes minutes, unless it was asked for.
-func long(t *testing.T) {
-	t.Helper()
-	if os.Getenv("DWELL_TORTURE") == "" {
-		t.Skip("takes minutes: set DWELL_TORTURE=1, or run make torture")
-	}
-}
-
 // TestTorture: twenty kills and every other fault on a real broker.
 func TestTorture(t *testing.T) {
-	long(t)
-	v := unhurt(t, opts(t, "-brokers", "1", "-kills", "20"))
-	if v.kept > v.written/2 {
+	o := opts(t, "-brokers", "1", "-kills", "20", "-rate", "500", "-users", "300")
+	v := unhurt(t, &o)
+	if o.brokers > 0 && v.kept > v.written/2 {
 		t.Errorf("the tables kept %d of %d rows: they were not compacted", v.kept, v.written)
 	}
 }
 
+// The embedded Kafka's runs are beside each other: they mostly wait for sessions to end.
 func TestWorkersKilledOnTheEmbeddedKafka(t *testing.T) {
-	long(t)
-	unhurt(t, opts(t, "-brokers", "0", "-kills", "8", "-faults", "kill,truncate,rebalance"))
+	t.Parallel()
+	o := opts(t, "-brokers", "0", "-kills", "8", "-round", "4", "-faults", "kill,truncate,rebalance", "-rate", "500", "-users", "200")
+	unhurt(t, &o)
 }
 
-// TestCheckerFindsWhatStockGokaDoesWrong: the same run, without the core's protections.
-func TestCheckerFindsWhatStockGokaDoesWrong(t *testing.T) {
-	long(t)
-	v := tortured(t, opts(t, "-brokers", "1", "-kills", "6", "-stack", "goka"))
+// The same core and the same faults, but input offsets are committed on their own: what was under way
+// in a killed worker is lost.
+func TestCheckerFindsOffsetsCommittedOutsideTheTransaction(t *testing.T) {
+	t.Parallel()
+	o := opts(t, "-brokers", "0", "-kills", "8", "-stack", "loose", "-rate", "500", "-users", "200")
+	v := tortured(t, &o)
 	t.Log(v)
-	if v.wrong == 0 && v.doubled == 0 {
+	if v.wrong == 0 || v.lost == 0 {
+		t.Error("the checker misses nothing when offsets run ahead of what they led to")
+	}
+}
+
+// Stock goka processes at least once: what a killed worker had not committed comes again.
+func TestCheckerFindsWhatStockGokaDoesWrong(t *testing.T) {
+	t.Parallel()
+	o := opts(t, "-brokers", "0", "-kills", "3", "-stack", "goka", "-rate", "500", "-users", "200")
+	v := tortured(t, &o)
+	t.Log(v)
+	if v.wrong == 0 || v.doubled == 0 {
 		t.Error("the checker found nothing wrong with at-least-once")
+	}
+}
+
+// A run that was stopped says how to go on, and nothing of it looks like a verdict of all.
+func TestStoppedRunSaysHowToGoOn(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	o := opts(t, "-brokers", "0", "-kills", "5", "-round", "2")
+	var b strings.Builder
+	o.out = &b
+	v, err := run(ctx, o)
+	if err == nil || v.kills != 0 || v.records != 0 {
+		t.Errorf("%v, %v", v, err)
+	}
+	if want := fmt.Sprintf("stopped in round 1; from there on: -kills 5 -seed %d", o.seed); !strings.Contains(b.String(), want) {
+		t.Errorf("%s\ndoes not say %q", b.String(), want)
 	}
 }
 
@@ -136,7 +169,7 @@ func TestScheduleFollowsTheSeed(t *testing.T) {
 }
 
 func TestFalseOptionsAreRefused(t *testing.T) {
-	for _, args := range []string{"-brokers 2", "-faults nothing", "-brokers 0 -faults broker", "-stack flink", "-stack goka -faults stop", "-workers 0", "-kills -1"} {
+	for _, args := range []string{"-brokers 2", "-faults nothing", "-brokers 0 -faults broker", "-stack flink", "-stack goka -faults stop", "-workers 0", "-kills -1", "-round 0", "-stack loose -faults pause"} {
 		if _, err := parse(strings.Fields(args)); err == nil {
 			t.Errorf("%s: taken", args)
 		}

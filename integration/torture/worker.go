@@ -13,8 +13,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dwellhq/dwell/integration/torture/loose"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/kafka/peers/torturegoka"
 	"github.com/dwellhq/dwell/kafka/stream"
@@ -28,6 +30,7 @@ const workerEnv = "DWELL_TORTURE_WORKER"
 // The stacks.
 const (
 	stackDwell = "dwell"
+	stackLoose = "loose"
 	stackGoka  = "goka"
 )
 
@@ -140,6 +143,11 @@ func (c workerConfig) run(ctx context.Context) error {
 			cfg.InstanceID, cfg.Dir = c.Instance, filepath.Join(c.Dir, def.Name)
 			cfg.SessionTimeout, cfg.TxnTimeout = sessionTimeout, txnTimeout
 			cfg.Logger = slog.New(slog.NewTextHandler(os.Stdout, nil))
+			if c.Stack == stackLoose {
+				l := loose.New(def.Inputs[0].Name, c.Instance)
+				cfg.Kafka.Extra = append(cfg.Kafka.Extra, kgo.WithHooks(l))
+				g.Go(func() error { return l.Run(ctx) })
+			}
 			p, err := stream.New(cfg, def)
 			if err != nil {
 				return err

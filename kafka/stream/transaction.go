@@ -16,10 +16,15 @@ const (
 	// gap is how long after the last one a transaction may end early: sooner, the markers of the
 	// last are in the way.
 	gap = 6 * time.Millisecond
+	// full is how many records keep a transaction from an early end: so many are a backlog, which is
+	// worked off sooner in few large transactions than in many small ones.
+	full = 4096
 	// idleWait is how long nothing may happen before we look for rows to wake.
 	idleWait = 100 * time.Millisecond
 	// abortPause is the first pause after a second abort in a row; it doubles up to abortPauseMax.
 	abortPause, abortPauseMax = 10 * time.Millisecond, time.Second
+	// stallPause is how long records wait before the schema registry is asked again.
+	stallPause = time.Second
 )
 
 // run ends transactions until ctx ends or an error ends this client.
@@ -35,6 +40,10 @@ func (m *member) run(ctx context.Context) error {
 		}
 		if m.aborts > 1 {
 			pause(ctx, min(abortPause<<min(m.aborts, 10), abortPauseMax))
+		}
+		if m.hold > 0 {
+			pause(ctx, m.hold)
+			m.hold = 0
 		}
 	}
 	return nil
@@ -67,6 +76,9 @@ func (m *member) turn(ctx context.Context) error {
 			if t.s = m.current(); !t.s.usable() || t.s != m.seen {
 				return m.putBack(t.s, fetches)
 			}
+		}
+		if err := m.unframe(ctx, fetches); err != nil {
+			return m.stall(&t, err)
 		}
 		if !m.deliver(&t, fetches) {
 			return m.giveUp(&t, nil)
@@ -106,7 +118,7 @@ func (m *member) patience(t *transaction, rushed bool) time.Duration {
 		return idleWait
 	}
 	end := t.start.Add(m.p.cfg.Interval)
-	if early := m.lastEnd.Add(gap); rushed && early.Before(end) {
+	if early := m.lastEnd.Add(gap); rushed && t.records < full && early.Before(end) {
 		end = early
 	}
 	return time.Until(end)
@@ -149,6 +161,41 @@ func (m *member) deliver(t *transaction, fetches kgo.Fetches) bool {
 		ok = t.s.deliver(f.Topic, f.Partition, last, batch{part: part, input: m.p.input(f.Topic), records: f.Records})
 	})
 	return ok
+}
+
+// unframe takes the records out of the wire format of a schema registry. An error means that the
+// registry does not answer; a record whose format is at fault says so itself.
+func (m *member) unframe(ctx context.Context, fetches kgo.Fetches) (err error) {
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		i := m.p.input(f.Topic)
+		if i < 0 || !m.p.def.Inputs[i].Framed {
+			return
+		}
+		for _, r := range f.Records {
+			if err != nil {
+				return
+			}
+			if !r.Attrs.IsControl() {
+				err = m.p.frames.Record(ctx, m.p.def.Inputs[i], r)
+			}
+		}
+	})
+	return err
+}
+
+// stall puts what was polled back, to come again after a while: nothing of it may be rejected while
+// nobody can say what it is.
+func (m *member) stall(t *transaction, err error) error {
+	m.p.count.Stalls.Add(1)
+	m.p.log.Warn("records wait", "err", err, "wait", stallPause)
+	m.hold = stallPause
+	if !t.open {
+		return m.conclude(nil, kgo.TryAbort)
+	}
+	if !t.s.drain() {
+		return m.giveUp(t, nil)
+	}
+	return m.conclude(t.s, kgo.TryAbort)
 }
 
 func (p *Processor) input(topic string) int {

@@ -44,9 +44,9 @@ func New(cfg kafka.Config, clientID string) (*Admin, error) {
 func (a *Admin) Close() { a.cl.Close() }
 
 // Topic returns a topic's id and number of partitions. A topic that does not exist and does not appear
-// within wait is an error that wraps kerr.UnknownTopicOrPartition.
+// within wait is an error that wraps kerr.UnknownTopicOrPartition. Only the time between answers counts:
+// brokers that stand still meanwhile say nothing of what there is.
 func (a *Admin) Topic(ctx context.Context, name string, wait time.Duration) (id [16]byte, partitions int, err error) {
-	start := time.Now()
 	err = retry(ctx, "look up topic "+name, func(ctx context.Context) (bool, error) {
 		found, err := a.adm.ListTopics(ctx, name)
 		if err != nil {
@@ -59,7 +59,8 @@ func (a *Admin) Topic(ctx context.Context, name string, wait time.Duration) (id 
 		} else if ok && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return kerr.IsRetriable(err), err
 		}
-		return time.Since(start) < wait, kerr.UnknownTopicOrPartition
+		wait -= between
+		return wait >= 0, kerr.UnknownTopicOrPartition
 	})
 	return id, partitions, err
 }
@@ -142,6 +143,30 @@ func (a *Admin) Holder(ctx context.Context, group, instance string) (member stri
 		}
 	}
 	return "", nil
+}
+
+// Notes returns what lies beside a group's committed offsets in partitions of any topic, by partition.
+// It asks once.
+func (a *Admin) Notes(ctx context.Context, group string, partitions []int32) (map[int32][]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, oneTry)
+	defer cancel()
+	found, err := a.adm.FetchOffsets(ctx, group)
+	if err == nil {
+		err = found.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what group %s committed: %w", group, err)
+	}
+	notes := map[int32][]string{}
+	for _, n := range partitions {
+		notes[n] = nil
+	}
+	found.Each(func(o kadm.OffsetResponse) {
+		if list, ok := notes[o.Partition]; ok {
+			notes[o.Partition] = append(list, o.Metadata)
+		}
+	})
+	return notes, nil
 }
 
 // Leave takes a static member out of its group, so that others take over at once. It names the

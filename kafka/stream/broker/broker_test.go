@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/dwellhq/dwell/kafka"
 )
@@ -102,6 +103,45 @@ func TestTopicIsCreatedOnceAndAMissingOneIsNamed(t *testing.T) {
 	id, n, err := a.Topic(t.Context(), "new", time.Minute)
 	if err != nil || n != 3 || id == [16]byte{} {
 		t.Errorf("topic %x with %d partitions, %v", id, n, err)
+	}
+}
+
+// The brokers stand still for longer than a topic may take to appear: that it did not, meanwhile, says
+// nothing (torture, seed 3777929953163663157: both workers ended when that came right after their start).
+func TestTopicMayAppearAfterTheBrokersStoodStill(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	cfg := kafka.DefaultConfig()
+	cfg.Brokers = c.ListenAddrs()
+	a, err := New(cfg, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	const wait = 500 * time.Millisecond
+	asked := 0
+	c.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if len(req.(*kmsg.MetadataRequest).Topics) == 0 {
+			return nil, nil, false
+		}
+		if asked++; asked == 2 {
+			c.SleepControl(func() { <-time.After(2 * wait) })
+		}
+		if asked == 3 {
+			c.SleepControl(func() {
+				if err := a.Create(t.Context(), "new", 1, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		return nil, nil, false
+	})
+	if _, n, err := a.Topic(t.Context(), "new", wait); err != nil || n != 1 {
+		t.Errorf("%d partitions, %v, asked %d times", n, err, asked)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -21,32 +23,47 @@ var (
 // memTableBytes bounds what one partition buffers before it writes a file.
 const memTableBytes = 8 << 20
 
+// compactFrom is how many files of written rows may overlap before they are merged: a recovery then
+// merges less than it writes. A row that is in no cache is looked for in each of them.
+const compactFrom = 8
+
 // Open opens or makes a store in a directory of its own. The block cache may be shared by many
 // stores; nil means a small one. A directory whose files are damaged is emptied: the rows come back
 // from the topic. A directory in use, by this process or another, is an error, and so is what the
 // machine refuses, such as space.
-func Open(dir string, cache *pebble.Cache) (*Store, error) {
-	db, err := open(dir, cache)
+func Open(dir string, cache *pebble.Cache) (*Store, error) { return openAt(dir, cache, time.Now()) }
+
+func openAt(dir string, cache *pebble.Cache, now time.Time) (*Store, error) {
+	d, err := openDisk(dir, cache)
 	if err != nil {
 		return nil, fmt.Errorf("open the local store %s: %w", dir, err)
 	}
-	s := &Store{rows: rowsDB{db}, offset: none, close: db.Close, clear: func(meta []byte) error { return wipe(db, meta) }}
-	meta, done, err := db.Get(metaKey)
+	s := &Store{rows: d, offset: none, behind: &behind{}, close: d.shut, clear: d.wipe}
+	meta, done, err := d.db.Get(metaKey)
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
 		return s, nil
 	case err != nil:
-		return nil, errors.Join(fmt.Errorf("read the offset of the local store %s: %w", dir, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("read the offset of the local store %s: %w", dir, err), d.shut())
 	}
-	if topic, offset, ok := decodeMeta(meta); ok {
-		s.topic, s.offset = topic, offset
+	if topic, offset, written, ok := decodeMeta(meta); ok {
+		s.topic, s.offset, s.stale = topic, offset, now.Sub(written) > remembered
 	}
 	return s, done.Close()
 }
 
-// open holds the directory's lock from the first look to the last, so that nobody's store but a broken
-// one is emptied.
-func open(dir string, cache *pebble.Cache) (db *pebble.DB, err error) {
+// disk is a pebble store and the lock of its directory, which is held from the first look to the last.
+type disk struct {
+	dir   string
+	cache *pebble.Cache
+	lock  *pebble.Lock
+	db    *pebble.DB
+	// damaged says that a block could not be read; pebble's own goroutines find that, too.
+	damaged atomic.Bool
+}
+
+// openDisk empties a broken store, and nobody else's.
+func openDisk(dir string, cache *pebble.Cache) (*disk, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -54,21 +71,62 @@ func open(dir string, cache *pebble.Cache) (db *pebble.DB, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }() // an open store has a share of its own
-	opts := &pebble.Options{
-		Cache:              cache,
+	d := &disk{dir: dir, cache: cache, lock: lock}
+	if d.db, err = pebble.Open(dir, d.options()); damaged(err) {
+		if err = empty(dir); err != nil {
+			err = fmt.Errorf("empty the damaged directory: %w", err)
+		} else {
+			d.db, err = pebble.Open(dir, d.options())
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return d, nil
+}
+
+func (d *disk) options() *pebble.Options {
+	return &pebble.Options{
+		Cache:              d.cache,
 		MemTableSize:       memTableBytes,
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             quiet{},
-		Lock:               lock,
+		Lock:               d.lock, // the store has a share of its own
+
+		L0CompactionThreshold: compactFrom,
+		L0StopWritesThreshold: 4 * compactFrom,
+		// A block that cannot be read comes back as an error; pebble would end the process.
+		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) { d.damaged.Store(true) }},
 	}
-	if db, err = pebble.Open(dir, opts); !damaged(err) {
-		return db, err
+}
+
+// shut closes the store. One that turned out to be damaged is emptied: the next to open it would fail, too.
+func (d *disk) shut() error {
+	err := d.db.Close()
+	if d.damaged.Load() {
+		err = empty(d.dir) // what Close says of the damage is known
 	}
-	if err := empty(dir); err != nil {
-		return nil, fmt.Errorf("empty the damaged directory: %w", err)
+	return errors.Join(err, d.lock.Close())
+}
+
+// Remove deletes a store with its directory. A directory in use is an error; one that is not there is
+// none.
+func Remove(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-	return pebble.Open(dir, opts)
+	lock, err := pebble.LockDirectory(dir, vfs.Default)
+	if err != nil {
+		return fmt.Errorf("delete the local store %s: %w", dir, err)
+	}
+	err = empty(dir)
+	if err = errors.Join(err, lock.Close()); err == nil {
+		err = os.RemoveAll(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("delete the local store %s: %w", dir, err)
+	}
+	return nil
 }
 
 // damaged says whether the files are at fault. pebble marks few such errors: not a table of another
@@ -103,10 +161,8 @@ func (quiet) Infof(string, ...any)           {}
 func (quiet) Errorf(string, ...any)          {}
 func (quiet) Fatalf(format string, a ...any) { panic("pebble: " + fmt.Sprintf(format, a...)) }
 
-type rowsDB struct{ db *pebble.DB }
-
-func (r rowsDB) get(key []byte) ([]byte, error) {
-	v, done, err := r.db.Get(rowKey(make([]byte, 0, 64), key))
+func (d *disk) get(key []byte) ([]byte, error) {
+	v, done, err := d.db.Get(rowKey(make([]byte, 0, 64), key))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
 	}
@@ -117,8 +173,8 @@ func (r rowsDB) get(key []byte) ([]byte, error) {
 	return out, done.Close()
 }
 
-func (r rowsDB) apply(rows []Row, meta []byte) (err error) {
-	b := r.db.NewBatch()
+func (d *disk) apply(rows []Row, meta []byte) (err error) {
+	b := d.db.NewBatch()
 	defer func() { err = errors.Join(err, b.Close()) }()
 	var key []byte
 	for _, row := range rows {
@@ -138,8 +194,8 @@ func (r rowsDB) apply(rows []Row, meta []byte) (err error) {
 	return b.Commit(pebble.NoSync) // the write-ahead log keeps order: what a crash loses is a tail
 }
 
-func (r rowsDB) each(fn func(key, value []byte) error) (err error) {
-	it, err := r.db.NewIter(&pebble.IterOptions{LowerBound: rowsKey, UpperBound: rowsEnd})
+func (d *disk) each(fn func(key, value []byte) error) (err error) {
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: rowsKey, UpperBound: rowsEnd})
 	if err != nil {
 		return err
 	}
@@ -156,8 +212,8 @@ func (r rowsDB) each(fn func(key, value []byte) error) (err error) {
 	return it.Error()
 }
 
-func wipe(db *pebble.DB, meta []byte) (err error) {
-	b := db.NewBatch()
+func (d *disk) wipe(meta []byte) (err error) {
+	b := d.db.NewBatch()
 	defer func() { err = errors.Join(err, b.Close()) }()
 	if err := errors.Join(b.DeleteRange(rowsKey, rowsEnd, nil), b.Set(metaKey, meta, nil)); err != nil {
 		return err

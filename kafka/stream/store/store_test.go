@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func put(t *testing.T, s *Store, offset int64, kv ...string) {
@@ -140,5 +141,38 @@ func TestStoreInUseIsAnErrorAndACorruptOneIsEmptied(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Kafka forgets that a row was deleted a day after; a store that was away for as long would never know.
+func TestStoreThatWasAwayTooLongFitsNoMore(t *testing.T) {
+	dir, id := t.TempDir(), [16]byte{1}
+	s, err := Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reset(id); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, 7, "ann", "1")
+	for _, c := range []struct {
+		later time.Duration
+		fits  bool
+	}{{0, true}, {remembered - time.Minute, true}, {remembered + time.Minute, false}} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = openAt(dir, nil, time.Now().Add(c.later)); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Fits(id, 0, 100); got != c.fits || s.Offset() != 7 {
+			t.Errorf("after %v: fits %v, offset %d", c.later, got, s.Offset())
+		}
+	}
+	if err := s.Reset(id); err != nil || !s.Fits(id, 0, 100) || s.Offset() != -1 {
+		t.Errorf("emptied: %v, fits %v, offset %d", err, s.Fits(id, 0, 100), s.Offset())
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -3,12 +3,11 @@ package table
 // row is a decoded row of the table.
 type row struct {
 	key string
-	val any // nil: there is no row
+	raw []byte // the key, for the records of the table
+	val any    // nil: there is no row
 	// size is of the encoding last seen.
 	size  int
 	dirty bool
-	// woken says that a wake was the last to change it.
-	woken bool
 	// enc is the row's present encoding, kept in careful steps only; nil with val nil too.
 	enc []byte
 }
@@ -16,7 +15,7 @@ type row struct {
 // rowOverhead is about what a cached row takes besides its bytes.
 const rowOverhead = 200
 
-func (r *row) bytes() int64 { return int64(len(r.key) + 2*r.size + rowOverhead) }
+func (r *row) bytes() int64 { return int64(2*len(r.key) + 2*r.size + rowOverhead) }
 
 // cache holds decoded rows in two generations: what is used moves to the young one; when that holds
 // half of the limit, the old one is dropped. It is only dropped between transactions, because a

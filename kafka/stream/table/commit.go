@@ -47,7 +47,7 @@ func (p *Partition) encode() {
 		p.buf = make([]byte, 0, 4<<10) // never nil: an empty row is no tombstone
 	}
 	for _, r := range p.dirty {
-		rec := kgo.Record{Topic: p.Topic, Partition: p.number, Key: []byte(r.key)}
+		rec := kgo.Record{Topic: p.Topic, Partition: p.number, Key: r.raw}
 		if r.val != nil {
 			var err error
 			if rec.Value, err = p.encoding(r); err == nil {
@@ -79,10 +79,11 @@ func (p *Partition) encoding(r *row) (value []byte, err error) {
 	return p.buf[start:len(p.buf):len(p.buf)], nil
 }
 
-// failed is called when a row cannot be stored. Some record made it so, unless a wake did.
+// failed is called when a row cannot be stored. Some record may have made it so, also where a wake was the
+// last to change the row; a careful step finds which, or that a wake alone did.
 func (p *Partition) failed(r *row, err error) {
 	err = p.rowError(r.key, err)
-	if r.woken || p.careful {
+	if p.careful {
 		p.fatal = err
 		return
 	}
@@ -137,6 +138,7 @@ func (p *Partition) Committed() error {
 	clear(p.dirty)
 	p.dirty, p.out, p.saved, p.buf = p.dirty[:0], p.out[:0], p.saved[:0], p.buf[:0]
 	p.blocks, p.woken, p.dead = nil, p.woken[:0], 0
+	p.live, p.first = 0, ""
 	p.journal.Reset()
 	return err
 }
@@ -151,7 +153,7 @@ func (p *Partition) apply(rows []store.Row, offset int64) error {
 	if p.store == nil {
 		return nil
 	}
-	return p.store.Apply(rows, offset)
+	return p.store.Later(rows, offset)
 }
 
 // Aborted is called when the transaction was aborted: everything since the last commit is undone,
@@ -170,5 +172,6 @@ func (p *Partition) Aborted() {
 	p.row, p.stuck, p.waking = nil, nil, false
 	// The client may still hold what was produced, so nothing is used again.
 	p.dirty, p.out, p.saved, p.buf, p.blocks, p.woken, p.dead = nil, nil, nil, nil, nil, nil, 0
+	p.live, p.first = 0, ""
 	p.journal.Reset()
 }

@@ -43,6 +43,12 @@ func (d *deadlines) set(key string, ms int64) {
 	}
 }
 
+// has says whether a key has a deadline.
+func (d *deadlines) has(key []byte) bool {
+	_, ok := d.byKey[string(key)]
+	return ok
+}
+
 // first is the earliest deadline.
 func (d *deadlines) first() (deadline, bool) {
 	if len(d.heap) == 0 {

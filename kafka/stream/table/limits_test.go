@@ -92,3 +92,45 @@ func TestTimeIsHeldBackByEveryInput(t *testing.T) {
 		t.Errorf("after an abort: time %d, position %d", got, p.Position(0))
 	}
 }
+
+// A record grows the row too far, and a wake changes it after that, in the same transaction: the record
+// is the one that goes, and the wake counts.
+func TestWakeIsNotBlamedForARecordThatGrewTheRow(t *testing.T) {
+	s := store.Memory()
+	p := New(shared(func() time.Time { return time.UnixMilli(10_000) }), 0, s)
+	end := func() []*kgo.Record {
+		t.Helper()
+		recs, err := p.Outgoing()
+		if err != nil {
+			t.Fatal(err)
+		}
+		recs = slices.Clone(recs)
+		if err := p.Committed(); err != nil {
+			t.Fatal(err)
+		}
+		return recs
+	}
+	p.Step(0, []*kgo.Record{rec(0, "a", "w", 1000)})
+	end()
+	var grow []*kgo.Record
+	for i := range int64(200) {
+		grow = append(grow, rec(1+i, "a", "n", 1001))
+	}
+	p.Step(0, grow)
+	p.Wake(3000, 10)
+	if _, err := p.Outgoing(); !errors.Is(err, ErrRetry) {
+		t.Fatalf("first try: %v", err)
+	}
+	p.Aborted()
+	p.Step(0, grow)
+	dead := 0
+	for _, r := range end() {
+		if r.Topic == topics.DeadLetters.Name {
+			dead++
+		}
+	}
+	v, err := s.Get([]byte("a"))
+	if err != nil || len(v) > def.MaxRowBytes || dead == 0 || bytes.Count(v, []byte("n"))+dead != 200 {
+		t.Errorf("%d bytes, %d dead, %v", len(v), dead, err)
+	}
+}

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,8 @@ type Partition struct {
 	whole     []int64 // the first offsets that are not in views
 	journal   *journal.Recorder
 	call      processors.Call
-	now       int64 // Unix ms, as of this batch
+	others    processors.Tables // nil: none
+	now       int64             // Unix ms, as of this batch
 
 	// Of the open transaction:
 	dirty  []*row
@@ -36,6 +38,8 @@ type Partition struct {
 	blocks []block
 	woken  []deadline
 	dead   int64
+	live   int64        // records stepped or rejected
+	first  string       // where the first rejected record lies, and why
 	saved  []kgo.Record // the dirty rows, encoded
 	buf    []byte
 	stuck  error // a step failed, and careful stepping will find which
@@ -45,14 +49,18 @@ type Partition struct {
 	until   time.Time
 	careful bool
 
+	hits, misses int64 // of the batch under way
+
 	// Of the step under way:
 	row    *row
 	waking bool
 	before []byte
 
-	recovered atomic.Int64 // rows read back from the topic
-	mu        sync.Mutex
-	store     *store.Store // nil once closed
+	progress progress
+	due      atomic.Int64 // the earliest deadline, Unix ms, when the driver last asked; 0: none
+	indexed  bool         // deadlines has those of the store
+	mu       sync.Mutex
+	store    *store.Store // nil once closed
 }
 
 // position says how far an input was read.
@@ -71,8 +79,13 @@ type block struct {
 func New(shared *Shared, number int32, s *store.Store) *Partition {
 	p := &Partition{
 		Shared: shared, number: number, store: s, inputs: make([]position, len(shared.Def.Inputs)),
-		journal: journal.NewRecorder(shared.Def, shared.JournalTopic, number, shared.Version),
 	}
+	var parts []int32
+	if shared.Tables != nil {
+		p.others, parts = others{p}, shared.Tables.Parts()
+	}
+	p.journal = journal.NewRecorder(shared.Def, parts, shared.JournalTopic, number, shared.Version)
+	p.indexed = s.Offset() < 0 // there is nothing to index
 	p.rows.limit = shared.CacheBytes
 	for i := range p.inputs {
 		p.inputs[i] = position{next: Unknown, keptNext: Unknown}
@@ -85,45 +98,6 @@ func (p *Partition) Number() int32 { return p.number }
 
 // Offset is the offset in the table topic up to which the local store holds it; -1: nothing.
 func (p *Partition) Offset() int64 { return p.store.Offset() }
-
-// Recovered is the number of rows that were read back from the topic when the partition started. It
-// may be called at any time.
-func (p *Partition) Recovered() int64 { return p.recovered.Load() }
-
-// Restore writes what was read from the table topic, up to offset last, to the local store. Control
-// records hold no row.
-func (p *Partition) Restore(recs []*kgo.Record, last int64) error {
-	rows := make([]store.Row, 0, len(recs))
-	for _, r := range recs {
-		if !r.Attrs.IsControl() {
-			rows = append(rows, store.Row{Key: r.Key, Value: r.Value})
-		}
-	}
-	p.recovered.Add(int64(len(rows)))
-	p.Count.Recovered.Add(int64(len(rows)))
-	return p.store.Apply(rows, last)
-}
-
-// Ready is called once the store holds the whole table: it builds the index of deadlines. goka calls it
-// in a goroutine that it does not wait for when the group takes the partition away meanwhile.
-func (p *Partition) Ready() error {
-	if !p.Def.Wakes {
-		return nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.store == nil {
-		return fmt.Errorf("index the deadlines of %s/%d: the partition was closed", p.Topic, p.number)
-	}
-	return p.store.Each(func(key, value []byte) error {
-		row, err := p.Def.DecodeRow(value)
-		if err != nil {
-			return p.rowError(string(key), err)
-		}
-		p.deadlines.set(string(key), p.Def.WakeMS(row))
-		return nil
-	})
-}
 
 // Close gives the local store back. A transaction that is still open is not written to it any more.
 func (p *Partition) Close() error {
@@ -143,9 +117,11 @@ func (p *Partition) Position(input int) int64 { return p.inputs[input].next }
 // load returns the cached row of a key, from the store at first.
 func (p *Partition) load(key []byte) (*row, error) {
 	if r := p.rows.get(key); r != nil {
+		p.hits++
 		return r, nil
 	}
-	r := &row{key: string(key)}
+	p.misses++
+	r := &row{key: string(key), raw: bytes.Clone(key)}
 	b, err := p.store.Get(key)
 	if err != nil {
 		return nil, err

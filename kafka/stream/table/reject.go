@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
@@ -19,6 +20,8 @@ const (
 	// stackBytes and errorBytes bound what a dead letter tells of the failure.
 	stackBytes = 16 << 10
 	errorBytes = 4 << 10
+	// firstBytes bounds what Judged tells of an error.
+	firstBytes = 500
 	// letterOverhead is the most that a dead letter adds to stack, error and record.
 	letterOverhead = 4 << 10
 )
@@ -60,26 +63,33 @@ func (p *Partition) undo(rec *kgo.Record, cause error, stack []byte) {
 // reject sends a record to the dead letters, in the same transaction.
 func (p *Partition) reject(rec *kgo.Record, cause error, stack []byte) {
 	at := schemas.Coordinates{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}
+	value := kafka.Original(rec)
 	d := &schemas.DeadLetter{
-		Topic: at.Topic, Partition: at.Partition, Offset: at.Offset, Key: rec.Key, Value: rec.Value, By: p.Def.Name,
+		Topic: at.Topic, Partition: at.Partition, Offset: at.Offset, Key: rec.Key, Value: value, By: p.Def.Name,
 		Error: cut(cause.Error(), errorBytes), Stack: cut(string(stack), stackBytes), TimeMs: rec.Timestamp.UnixMilli(),
 	}
-	if most := p.MaxBytes(topics.DeadLetters.Name) - letterOverhead - stackBytes - errorBytes; len(rec.Key)+len(rec.Value) > most {
-		d.Value, d.Error = nil, fmt.Sprintf("%s (the value of %d bytes does not fit in here)", d.Error, len(rec.Value))
+	if most := p.MaxBytes(topics.DeadLetters.Name) - letterOverhead - stackBytes - errorBytes; len(rec.Key)+len(value) > most {
+		d.Value, d.Error = nil, fmt.Sprintf("%s (the value of %d bytes does not fit in here)", d.Error, len(value))
 	}
-	value, err := topics.DeadLetters.Codec.Append(nil, d)
+	letter, err := topics.DeadLetters.Codec.Append(nil, d)
 	if err != nil {
 		p.fatal = fmt.Errorf("dead letter for %s: %w", at, err)
 		return
 	}
-	p.out = append(p.out, kgo.Record{Topic: topics.DeadLetters.Name, Key: []byte(at.String()), Value: value})
-	p.dead++
+	p.out = append(p.out, kgo.Record{Topic: topics.DeadLetters.Name, Key: []byte(at.String()), Value: letter})
+	if p.dead++; p.dead == 1 {
+		p.first = at.String() + ": " + cut(d.Error, firstBytes)
+	}
 	p.journal.Rejected(at.Offset)
 	if !errors.Is(cause, schemas.ErrUndecodable) {
 		p.until = p.Now().Add(carefully)
 	}
 	p.Log.Warn("rejected", "topic", at.Topic, "partition", at.Partition, "offset", at.Offset, "key", string(rec.Key), "err", d.Error)
 }
+
+// Judged is what the open transaction did with records so far: how many were stepped, the rejected
+// included, how many were rejected, and where the first of those lies and why.
+func (p *Partition) Judged() (stepped, rejected int64, first string) { return p.live, p.dead, p.first }
 
 // cut shortens a text and makes it one that protobuf takes.
 func cut(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "\uFFFD") }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/kafka"
+	"github.com/dwellhq/dwell/kafka/stream/loop"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/schemas"
 )
@@ -19,7 +21,7 @@ const ahead = time.Minute
 // Step steps records of one input, in order. Failures do not come back here: Outgoing reports them
 // when the transaction is to end. Records are not kept.
 func (p *Partition) Step(input int, recs []*kgo.Record) {
-	p.begin()
+	defer p.begin()()
 	p.journal.Batch(input, recs, p.whole, p.store.Offset()+1)
 	stepped := int64(0)
 	for i := 0; i < len(recs) && !p.broken(); {
@@ -28,11 +30,21 @@ func (p *Partition) Step(input int, recs []*kgo.Record) {
 		i += n
 	}
 	p.Count.Records.Add(stepped)
+	p.Count.Hits.Add(p.hits)
+	p.Count.Misses.Add(p.misses)
+	p.hits, p.misses = 0, 0
 }
 
-func (p *Partition) begin() {
+// begin takes what is in force in this batch; other processors' tables stay as they are until end.
+func (p *Partition) begin() (end func()) {
 	p.views, p.whole = p.Views()
 	p.now = p.Now().UnixMilli()
+	if p.Tables == nil {
+		return func() {}
+	}
+	next, release := p.Tables.Hold(p.number)
+	p.whole = append(slices.Clip(p.whole), next...)
+	return release
 }
 
 // broken says that this transaction can only be aborted.
@@ -59,7 +71,11 @@ func (p *Partition) one(input int, rec *kgo.Record) {
 	if rec.Attrs.IsControl() { // kept so that the position reaches the partition's end
 		return
 	}
+	p.live++
 	ms := max(rec.Timestamp.UnixMilli(), 0)
+	if p.Def.Inputs[input] == p.Def.Loop {
+		ms = loop.TimeMS(rec)
+	}
 	if ms > p.now+ahead.Milliseconds() {
 		p.Count.Ahead.Add(1)
 	} else {
@@ -88,13 +104,16 @@ func (p *Partition) one(input int, rec *kgo.Record) {
 	case !p.check():
 		p.undo(rec, p.stuck, nil)
 	default:
-		p.take(false)
+		p.take()
 	}
 }
 
 // unfit says why a record cannot be anybody's event.
 func unfit(rec *kgo.Record) error {
+	fault := kafka.Fault(rec)
 	switch {
+	case fault != nil:
+		return fault
 	case len(rec.Key) == 0:
 		return errors.New("the record has no key, so no row to meet")
 	case rec.Value == nil:
@@ -118,7 +137,7 @@ func (p *Partition) set(r *row, ms int64, at schemas.Coordinates, value []byte) 
 	}
 	c := &p.call
 	c.Key, c.NowMS, c.At, c.Value = r.key, ms, at, value
-	c.Row, c.Changed, c.Views, c.Out = r.val, false, p.views, c.Out[:0]
+	c.Row, c.Changed, c.Views, c.Tables, c.Out = r.val, false, p.views, p.others, c.Out[:0]
 	return true
 }
 
@@ -162,11 +181,10 @@ func (p *Partition) checkRow(size int) error {
 }
 
 // take makes the step's outcome part of the transaction.
-func (p *Partition) take(woken bool) {
+func (p *Partition) take() {
 	c, r := &p.call, p.row
 	r.val = c.Row
 	if c.Changed {
-		r.woken = woken
 		if !r.dirty {
 			r.dirty = true
 			p.dirty = append(p.dirty, r)
@@ -181,7 +199,7 @@ func (p *Partition) take(woken bool) {
 
 func (p *Partition) emit(e *processors.Emission) {
 	if e.Topic.Pack == nil {
-		p.out = append(p.out, kgo.Record{Topic: e.Topic.Name, Key: []byte(e.Key), Value: e.Value})
+		p.out = append(p.out, kgo.Record{Topic: e.Topic.Name, Key: []byte(e.Key), Value: e.Value, Headers: loop.Headers(e.TimeMS)})
 		p.Urgent()
 		return
 	}

@@ -16,7 +16,17 @@ const Grace = 1000
 // earliest deadline not after limit.
 func (p *Partition) Due(limit int64) (int64, bool) {
 	d, ok := p.deadlines.first()
+	p.due.Store(d.ms)
 	return d.ms, ok && d.ms <= limit
+}
+
+// Overdue is for how many milliseconds, at nowMS, the earliest deadline has been over; 0: none is. It
+// may be called at any time, and is as new as the last call of Due.
+func (p *Partition) Overdue(nowMS int64) int64 {
+	if due := p.due.Load(); due != 0 {
+		return max(0, nowMS-due)
+	}
+	return 0
 }
 
 // Time is partition time, Unix ms: no record with an earlier time can still come. An input bears
@@ -40,7 +50,7 @@ func (p *Partition) Deadlines() int { return p.deadlines.len() }
 // Wake wakes rows with a deadline not after upTo, Unix ms, by deadline, then key, at most most of
 // them. Due tells whether some are left.
 func (p *Partition) Wake(upTo int64, most int) {
-	p.begin()
+	defer p.begin()()
 	before := len(p.woken)
 	defer func() { p.journal.Woken(upTo, len(p.woken)-before, p.whole, p.store.Offset()+1) }()
 	for ; most > 0 && !p.broken(); most-- {
@@ -87,6 +97,6 @@ func (p *Partition) wake(r *row, upTo int64) bool {
 		p.fatal = fmt.Errorf("wake of row %q of %s/%d: %w", r.key, p.Topic, p.number, err)
 		return false
 	}
-	p.take(true)
+	p.take()
 	return true
 }
