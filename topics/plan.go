@@ -83,6 +83,20 @@ const DefaultMessageBytes = 1_000_012
 // tableKeyBytes is room for a row's key beside the largest row.
 const tableKeyBytes = 64 << 10
 
+// MessageBytes is the most that a record batch in the topic may have, as dwell's writers take it.
+func (s *Spec) MessageBytes() int {
+	if s.MaxMessageBytes > 0 {
+		return s.MaxMessageBytes
+	}
+	return DefaultMessageBytes
+}
+
+// recordOverhead is the most that a record and its batch add to key and value.
+const recordOverhead = 512
+
+// RecordBytes is the most that key and value of one record in the topic may have together.
+func (s *Spec) RecordBytes() int { return s.MessageBytes() - recordOverhead }
+
 // Table is the group table of a processor: its rows, newest per user. maxRowBytes bounds an encoded row.
 func Table(processor string, maxRowBytes int) *Spec {
 	s := &Spec{Name: "dwell." + processor + tableSuffix, Compact: true}
@@ -102,6 +116,8 @@ const (
 	retentionBytes  = "retention.bytes"
 	maxMessageBytes = "max.message.bytes"
 	minInsync       = "min.insync.replicas"
+	minCompaction   = "min.compaction.lag.ms"
+	maxCompaction   = "max.compaction.lag.ms"
 )
 
 // Plan compares the declared topics with those found, by name, and returns what differs, topic by
@@ -144,7 +160,7 @@ func Is(changes []Change, what What) bool {
 }
 
 func (s *Spec) shape() string {
-	return fmt.Sprintf("partitions %d, retention %v, compact %t, max.message.bytes %d", s.Partitions, s.Retention, s.Compact, s.MaxMessageBytes)
+	return fmt.Sprintf("partitions %d, retention %v, compact %t, lag %v, max.message.bytes %d", s.Partitions, s.Retention, s.Compact, s.CompactionLag, s.MaxMessageBytes)
 }
 
 func (s *Spec) partitions(c Cluster) int {
@@ -166,6 +182,9 @@ func creation(s *Spec, c Cluster) Change {
 	if s.MaxMessageBytes > 0 {
 		n.Config[maxMessageBytes] = strconv.Itoa(s.MaxMessageBytes)
 	}
+	if s.lagMS() > 0 {
+		n.Config[minCompaction] = strconv.FormatInt(s.lagMS(), 10)
+	}
 	if replicas >= 3 {
 		n.Config[minInsync] = "2"
 	}
@@ -176,7 +195,7 @@ func creation(s *Spec, c Cluster) Change {
 	default:
 		to = append(to, "the brokers' default replication")
 	}
-	for _, k := range []string{cleanupPolicy, retentionMS, maxMessageBytes, minInsync} {
+	for _, k := range []string{cleanupPolicy, retentionMS, minCompaction, maxMessageBytes, minInsync} {
 		if v, ok := n.Config[k]; ok {
 			to = append(to, k+"="+v)
 		}
@@ -189,6 +208,14 @@ func (s *Spec) policy() string {
 		return "compact"
 	}
 	return "delete"
+}
+
+// lagMS is what min.compaction.lag.ms must be at least; 0: whatever it is.
+func (s *Spec) lagMS() int64 {
+	if !s.Compact {
+		return 0
+	}
+	return s.CompactionLag.Milliseconds()
 }
 
 // retentionMS is what retention.ms must be; Forever is -1 there, too.

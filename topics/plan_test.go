@@ -23,6 +23,7 @@ func asDeclared(s *Spec, partitions int) Found {
 	if s.MaxMessageBytes > 0 {
 		f.Config["max.message.bytes"] = fmt.Sprint(s.MaxMessageBytes)
 	}
+	f.Config["min.compaction.lag.ms"], f.Config["max.compaction.lag.ms"] = fmt.Sprint(s.lagMS()), "9223372036854775807"
 	return f
 }
 
@@ -34,6 +35,7 @@ func TestEachDifferenceHasItsRule(t *testing.T) {
 		letters = &Spec{Name: "letters", Partitions: 1, Retention: 10 * time.Second, MaxMessageBytes: 4 << 20}
 		whole   = &Spec{Name: "whole", Partitions: 1, Compact: true}
 		table   = Table("cart", 256<<10)
+		slow    = &Spec{Name: "slow", Partitions: 1, Compact: true, CompactionLag: 10 * time.Second}
 	)
 	with := func(key, value string) func(*Found) { return func(f *Found) { f.Config[key] = value } }
 	for name, c := range map[string]struct {
@@ -67,8 +69,14 @@ func TestEachDifferenceHasItsRule(t *testing.T) {
 		"a table that is deleted":        {table, with("cleanup.policy", "delete"), "set-config cleanup.policy delete->compact"},
 		"a table that is both":           {table, with("cleanup.policy", "compact,delete"), "set-config cleanup.policy compact,delete->compact"},
 		"a whole topic that is deleted":  {whole, with("cleanup.policy", "delete"), "set-config cleanup.policy delete->compact"},
+		"compacted late as declared":     {slow, func(*Found) {}, ""},
+		"compacted at once":              {slow, with("min.compaction.lag.ms", "0"), "set-config min.compaction.lag.ms 0->10000"},
+		"compacted even later":           {slow, with("min.compaction.lag.ms", "10001"), ""},
+		"a lag that is nobody's wish":    {whole, with("min.compaction.lag.ms", "5"), ""},
 		"small messages":                 {letters, with("max.message.bytes", "1048588"), "set-config max.message.bytes 1048588->4194304"},
-		"large messages":                 {letters, with("max.message.bytes", "9999999"), ""},
+		"large messages":                 {users, with("max.message.bytes", "2000000"), ""},
+		"larger than a dead letter":      {users, with("max.message.bytes", "4194305"), "warn max.message.bytes 4194305->4194304"},
+		"as large as a dead letter":      {users, with("max.message.bytes", "4194304"), ""},
 		"smaller than writers assume":    {users, with("max.message.bytes", "500000"), "set-config max.message.bytes 500000->1000012"},
 		"one replica may acknowledge":    {users, with("min.insync.replicas", "1"), "set-config min.insync.replicas 1->2"},
 		"no replica may be away":         {users, with("min.insync.replicas", "3"), "warn min.insync.replicas 3->2"},
@@ -101,6 +109,8 @@ func TestMissingTopicsAreCreatedAsDeclared(t *testing.T) {
 		{Name: "plain"},
 		{Name: "whole", Partitions: 1, Compact: true},
 		Table("big", 2<<20),
+		{Name: "slow", Partitions: 1, Compact: true, CompactionLag: 10 * time.Second},
+		{Name: "no lag", Partitions: 1, CompactionLag: 10 * time.Second},
 	}
 	for _, c := range []struct {
 		cluster Cluster
@@ -119,6 +129,8 @@ func TestMissingTopicsAreCreatedAsDeclared(t *testing.T) {
 			{8, c.cluster.Replication, map[string]string{"cleanup.policy": "delete"}},
 			{1, c.cluster.Replication, map[string]string{"cleanup.policy": "compact"}},
 			{8, c.cluster.Replication, map[string]string{"cleanup.policy": "compact", "max.message.bytes": "2162688"}},
+			{1, c.cluster.Replication, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "10000"}},
+			{1, c.cluster.Replication, map[string]string{"cleanup.policy": "delete"}},
 		}
 		if len(got) != len(want) {
 			t.Fatalf("%+v: %d changes, want %d", c.cluster, len(got), len(want))
@@ -143,6 +155,7 @@ func TestBuiltinTopicsNeedNothingOnceCreated(t *testing.T) {
 	for _, c := range Plan(specs, cluster, nil) {
 		f := Found{Partitions: c.New.Partitions, Replication: c.New.Replication, Config: map[string]string{
 			"retention.ms": "604800000", "retention.bytes": "-1", "max.message.bytes": "1048588", "min.insync.replicas": "1",
+			"min.compaction.lag.ms": "0", "max.compaction.lag.ms": "9223372036854775807",
 		}}
 		maps.Copy(f.Config, c.New.Config)
 		found[c.Topic] = f
@@ -152,6 +165,17 @@ func TestBuiltinTopicsNeedNothingOnceCreated(t *testing.T) {
 	}
 	if again := Plan(specs, cluster, found); len(again) != 0 {
 		t.Errorf("planned again: %v", again)
+	}
+}
+
+// Brokers refuse a shortest lag that is longer than the longest.
+func TestLongestLagIsLiftedBeforeTheShortest(t *testing.T) {
+	s := &Spec{Name: "slow", Partitions: 1, Compact: true, CompactionLag: 10 * time.Second}
+	f := asDeclared(s, 1)
+	f.Config["min.compaction.lag.ms"], f.Config["max.compaction.lag.ms"] = "0", "9999"
+	got := Plan([]*Spec{s}, Cluster{Partitions: 8, Replication: 3}, map[string]Found{"slow": f})
+	if len(got) != 2 || line(got[0]) != "set-config max.compaction.lag.ms 9999->9223372036854775807" || line(got[1]) != "set-config min.compaction.lag.ms 0->10000" {
+		t.Errorf("plan: %v", got)
 	}
 }
 

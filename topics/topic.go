@@ -22,8 +22,18 @@ type Spec struct {
 	Retention time.Duration
 	// Compact keeps the newest record of each key instead of a time span.
 	Compact bool
+	// CompactionLag is how long at least every version of a key stays in a compacted topic after a newer
+	// one took its place; zero leaves it to the brokers. It has no meaning without Compact.
+	CompactionLag time.Duration
 	// MaxMessageBytes bounds a record batch; zero means the broker's default (1 MiB).
 	MaxMessageBytes int
+	// Framed says that records may come in the wire format of Confluent's schema registry too, when one
+	// is configured. It takes a codec whose records never open with a zero byte: protobuf's and JSON's do
+	// not.
+	Framed bool
+	// Message is the name, without its package, that the schema of such a record in Protobuf must have;
+	// empty means any.
+	Message string
 	// Pack, if set, makes this a topic of blocks: what a transaction emits in one partition is
 	// packed into few records, which lie in the partition they came from.
 	Pack func(items []any) ([][]byte, error)
@@ -37,7 +47,19 @@ type Topic[T any] struct {
 
 // Stream declares a topic of T as JSON, keyed by tenant/user.
 func Stream[T any](name string) Topic[T] {
-	return Topic[T]{&Spec{Name: name}, schemas.JSON[T]{}}
+	return Topic[T]{&Spec{Name: name, Framed: true}, schemas.JSON[T]{}}
+}
+
+// LoopName is the topic through which a processor reaches other keys of its own.
+func LoopName(processor string) string { return "dwell." + processor + "-loop" }
+
+// loopRetention outlives an outage: a message that is gone before it is stepped is lost.
+const loopRetention = 7 * day
+
+// Loop declares the topic, of T as JSON, through which a processor reaches other keys of its own. It must
+// be among the processor's inputs.
+func Loop[T any](processor string) Topic[T] {
+	return Topic[T]{&Spec{Name: LoopName(processor), Retention: loopRetention}, schemas.JSON[T]{}}
 }
 
 // Of declares a topic whose records another codec makes.
