@@ -27,13 +27,14 @@ func (g *Gateway) openPush(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	user, via := q.Get("anonymous_id"), push.Via{Key: key.Hash}
+	anonymous, via := q.Get("anonymous_id"), push.Via{Key: key.Hash}
+	user := schemas.AnonymousUser(anonymous)
 	if token := q.Get("token"); token != "" {
 		user, via.Expires, err = push.CheckToken(g.pushSecret, key.Tenant, token, g.now())
 		if err != nil {
 			return &answer.Fault{Status: http.StatusUnauthorized, Where: "token", What: err.Error(), Do: "Let your server get a new one: POST /v1/token with a key of scope command."}
 		}
-	} else if err := g.mayClaim(user); err != nil {
+	} else if err := g.mayClaim(anonymous); err != nil {
 		return err
 	}
 	return g.hub.Connect(w, r, key.Tenant, user, via)
@@ -43,8 +44,8 @@ func (g *Gateway) mayClaim(anonymous string) error {
 	if !g.cfg.Push.Anonymous {
 		return &answer.Fault{Status: http.StatusUnauthorized, Where: "token", What: "this gateway opens channels by token only", Do: "Let your server get one: POST /v1/token with a key of scope command."}
 	}
-	if n := len(anonymous); n < minAnonymousBytes || n > schemas.MaxIDBytes {
-		return answer.Invalid("anonymous_id", fmt.Sprintf("%d bytes; it must have %d to %d", n, minAnonymousBytes, schemas.MaxIDBytes), "Draw it at random in the browser, or open the channel of a user by token.")
+	if n := len(anonymous); n < minAnonymousBytes || n >= schemas.MaxIDBytes {
+		return answer.Invalid("anonymous_id", fmt.Sprintf("%d bytes; it must have %d to %d", n, minAnonymousBytes, schemas.MaxIDBytes-1), "Draw it at random in the browser, or open the channel of a user by token.")
 	}
 	return nil
 }
@@ -87,6 +88,9 @@ func (g *Gateway) mintToken(w http.ResponseWriter, r *http.Request) error {
 	var faults []error
 	if ask.UserID == "" || len(ask.UserID) > schemas.MaxIDBytes {
 		faults = append(faults, fmt.Errorf("userId: must have 1 to %d bytes", schemas.MaxIDBytes))
+	}
+	if schemas.IsAnonymous(ask.UserID) {
+		faults = append(faults, errors.New("userId: is an anonymous id; tokens are for users who logged in"))
 	}
 	if ask.TTLS < 0 || ask.TTLS > int64(g.cfg.MaxTokenTTL/time.Second) {
 		faults = append(faults, fmt.Errorf("ttl_s: %d is not within 1 to %d", ask.TTLS, int64(g.cfg.MaxTokenTTL/time.Second)))

@@ -126,7 +126,7 @@ func TestPushReachesTheBrowserAndItsReplyComesBack(t *testing.T) {
 	r := newRig(t, fast())
 	p := open(r, "key", pub, "anonymous_id", browser)
 	answered := make(chan reply, 1)
-	go func() { answered <- pushTo(r, "acme", browser, "a1", "10s") }()
+	go func() { answered <- pushTo(r, "acme", visitor, "a1", "10s") }()
 	e := p.hear()
 	if e.Cmd != "popup" || e.ID == "" || e.Action.ID != "a1" || e.Action.Campaign != "hot" || e.Action.Content != "popup/boost" || e.Action.Slot != "main" || string(e.Action.Payload) != `{"title":"Win!"}` || e.Action.ExpiresMS == 0 {
 		t.Fatalf("popup: %+v", e)
@@ -143,14 +143,14 @@ func TestPushReachesTheBrowserAndItsReplyComesBack(t *testing.T) {
 	recs, all := read(r, topics.Deliveries, 3)
 	for i, want := range []string{"a1 seen hot m1 v1 A popup", "a1 clicked hot m1 v1 A popup", "old dismissed     "} {
 		d := all[i]
-		if got := strings.Join([]string{d.ActionId, d.Status, d.Campaign, d.MatchId, d.Version, d.Variant, d.Channel}, " "); got != want || d.Tenant != "acme" || d.User != browser || d.TimeMs != r.clock.now().UnixMilli() || string(recs[i].Key) != "acme/"+browser {
+		if got := strings.Join([]string{d.ActionId, d.Status, d.Campaign, d.MatchId, d.Version, d.Variant, d.Channel}, " "); got != want || d.Tenant != "acme" || d.User != visitor || d.TimeMs != r.clock.now().UnixMilli() || string(recs[i].Key) != "acme/"+visitor {
 			t.Errorf("delivery %d: %s, %v", i, got, d)
 		}
 	}
 	if len(all) != 3 {
 		t.Errorf("%d deliveries", len(all))
 	}
-	if a := pushTo(r, "acme", browser, "a1", "10s"); a.code != 200 || a.Status != "seen" {
+	if a := pushTo(r, "acme", visitor, "a1", "10s"); a.code != 200 || a.Status != "seen" {
 		t.Errorf("the same action again: %d %s", a.code, a.text)
 	}
 	if n := r.metric("dwell_push_seconds"); n != 1 {
@@ -160,17 +160,17 @@ func TestPushReachesTheBrowserAndItsReplyComesBack(t *testing.T) {
 
 func TestPushWithoutReplyOrBrowser(t *testing.T) {
 	r := newRig(t, fast())
-	if a := pushTo(r, "acme", browser, "a1", "1s"); a.code != 404 {
+	if a := pushTo(r, "acme", visitor, "a1", "1s"); a.code != 404 {
 		t.Errorf("nobody is there: %d %s", a.code, a.text)
 	}
 	p := open(r, "key", pub, "anonymous_id", browser)
-	if a := pushTo(r, "acme", browser, "a1", "20ms"); a.code != 504 || a.Status != "pushed" {
+	if a := pushTo(r, "acme", visitor, "a1", "20ms"); a.code != 504 || a.Status != "pushed" {
 		t.Errorf("no reply: %d %s", a.code, a.text)
 	}
-	if a := pushTo(r, "acme", browser, "a2", "0s"); a.code != 200 || a.Status != "pushed" {
+	if a := pushTo(r, "acme", visitor, "a2", "0s"); a.code != 200 || a.Status != "pushed" {
 		t.Errorf("no waiting: %d %s", a.code, a.text)
 	}
-	if a := pushTo(r, "rival", browser, "a1", "1s"); a.code != 404 {
+	if a := pushTo(r, "rival", visitor, "a1", "1s"); a.code != 404 {
 		t.Errorf("the same id in another tenant: %d %s", a.code, a.text)
 	}
 	p.say(p.hear(), "seen") // late
@@ -178,7 +178,7 @@ func TestPushWithoutReplyOrBrowser(t *testing.T) {
 		t.Errorf("late reply: %v", all[0])
 	}
 	answered := make(chan reply, 1)
-	go func() { answered <- pushTo(r, "acme", browser, "a3", "10s") }()
+	go func() { answered <- pushTo(r, "acme", visitor, "a3", "10s") }()
 	p.hear()
 	p.hear()
 	p.leave()
@@ -325,7 +325,7 @@ func TestTheTabThatWasActiveLastGetsTheAction(t *testing.T) {
 	first := open(r, "key", pub, "anonymous_id", browser)
 	second := open(r, "key", pub, "anonymous_id", browser)
 	answered := make(chan reply, 1)
-	ask := func(id string) { answered <- pushTo(r, "acme", browser, id, "10s") }
+	ask := func(id string) { answered <- pushTo(r, "acme", visitor, id, "10s") }
 	go ask("a1")
 	second.say(second.hear(), "seen")
 	<-answered

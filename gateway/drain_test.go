@@ -33,8 +33,8 @@ func TestPresenceFollowsTheUserFromNodeToNode(t *testing.T) {
 	b := onKafka(t, fast(), a.cluster, a.kc)
 	at := func(node *rig) func() bool {
 		return func() bool {
-			p := presence(a, browser)
-			return p != nil && p.Node == node.NodeURL() && p.Tenant == "acme" && p.User == browser && p.Session != "" && p.SinceMs == node.clock.now().UnixMilli()
+			p := presence(a, visitor)
+			return p != nil && p.Node == node.NodeURL() && p.Tenant == "acme" && p.User == visitor && p.Session != "" && p.SinceMs == node.clock.now().UnixMilli()
 		}
 	}
 	onA := open(a, "key", pub, "anonymous_id", browser)
@@ -48,13 +48,13 @@ func TestPresenceFollowsTheUserFromNodeToNode(t *testing.T) {
 	onA.leave() // must not wipe out b's
 	b.until("a has forgotten the user", func() bool { return a.hub.Connections() == 0 })
 	if err := a.replies.cl.Flush(t.Context()); err != nil || !at(b)() {
-		t.Errorf("a wiped out b's presence: %v, %v", presence(a, browser), err)
+		t.Errorf("a wiped out b's presence: %v, %v", presence(a, visitor), err)
 	}
 	b.stop() // a drain: the last record is b's tombstone
 	if err := <-b.ended; err != nil {
 		t.Error(err)
 	}
-	if p := presence(a, browser); p != nil {
+	if p := presence(a, visitor); p != nil {
 		t.Errorf("after b's end: %v", p)
 	}
 	if last, code := onB.end(); last.Cmd != "close" || code != websocket.CloseGoingAway {
@@ -69,7 +69,7 @@ func TestDrainEndsInOrder(t *testing.T) {
 		pages = append(pages, open(r, "key", pub, "anonymous_id", browser+fmt.Sprint(i)))
 	}
 	waiting, answered := make(chan reply, 1), make(chan reply, 1)
-	go func() { waiting <- pushTo(r, "acme", browser+"0", "a1", "20s") }()
+	go func() { waiting <- pushTo(r, "acme", visitor+"0", "a1", "20s") }()
 	pages[0].hear()
 	// An open request: its body comes when the end has begun.
 	began := make(chan struct{})

@@ -292,7 +292,7 @@ func TestFramesAreTakenWithTheServersTime(t *testing.T) {
 	}
 	recs, frames := read(r, topics.Frames, 2)
 	f := frames[1]
-	if f.Tenant != "acme" || f.User != browser || f.Seq != 1 || f.ReceivedMs != a.T || f.CtMs != 1000 || len(f.Slots) != 1 || string(recs[1].Key) != "acme/"+browser {
+	if f.Tenant != "acme" || f.User != visitor || f.Seq != 1 || f.ReceivedMs != a.T || f.CtMs != 1000 || len(f.Slots) != 1 || string(recs[1].Key) != "acme/"+visitor {
 		t.Errorf("frame %v, key %s", f, recs[1].Key)
 	}
 	a = r.post("/v1/frames", `{"writeKey":"`+pub+`","userId":"ann","anonymousId":"x","frames":[`+frame(2)+`,{"v":1}]}`)

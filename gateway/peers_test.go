@@ -20,7 +20,7 @@ func TestSlowPeerIsCutOff(t *testing.T) {
 	big := `{"x":"` + strings.Repeat("y", 200<<10) + `"}`
 	r.until("it is cut off", func() bool {
 		for i := range 20 {
-			body := fmt.Sprintf(`{"tenant":"acme","user":%q,"action":{"id":"a%d-%d","payload":%s}}`, browser, time.Now().UnixNano(), i, big)
+			body := fmt.Sprintf(`{"tenant":"acme","user":%q,"action":{"id":"a%d-%d","payload":%s}}`, visitor, time.Now().UnixNano(), i, big)
 			r.post("/internal/v1/push?timeout=0s", body, nodeKey)
 		}
 		return r.hub.Connections() == 0

@@ -35,6 +35,7 @@ const (
 	signer   = "push-secret-of-the-tests"
 	shop     = "https://shop.example"
 	browser  = "browser-id-of-32-bytes-0000000001"
+	visitor  = "~" + browser // as a user
 )
 
 // clock is moved by hand.

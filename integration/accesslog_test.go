@@ -54,7 +54,7 @@ func readLog(t *testing.T) (hits []hit, unparsed int) {
 			agent = ""
 		}
 		sum := sha256.Sum256([]byte(agent))
-		hits = append(hits, hit{m[1] + "|" + hex.EncodeToString(sum[:])[:12], m[4], m[5], at.UTC().Format("2006-01-02"), at.Unix()})
+		hits = append(hits, hit{"~" + m[1] + "|" + hex.EncodeToString(sum[:])[:12], m[4], m[5], at.UTC().Format("2006-01-02"), at.Unix()})
 	}
 	if in.Err() != nil || len(hits) < 9000 {
 		t.Fatalf("%d hits, %v", len(hits), in.Err())

@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/dwellhq/dwell/internal/browser"
+	"github.com/dwellhq/dwell/schemas"
 )
 
 // popupShown says whether the demo page shows a popup.
@@ -83,6 +84,9 @@ func (p page) screenshot(name string) {
 	}
 }
 
+// visitor is who is on the page, as tables name it.
+func (p page) visitor() string { return schemas.AnonymousUser(p.anonymousID()) }
+
 func (p page) anonymousID() string {
 	p.t.Helper()
 	return eval[string](p, `dwell('user').then(u => u.anonymousId)`)
@@ -91,7 +95,7 @@ func (p page) anonymousID() string {
 func TestThreeWinsBringAPopupAndALossInBetweenDoesNot(t *testing.T) {
 	s := start(t, backend{name: "embedded"})
 	p := open(t, s.url("/"))
-	user := p.anonymousID()
+	user := p.visitor()
 	verdicts := func(v string) string {
 		return fmt.Sprintf("SELECT uniqExact(id) FROM verdicts WHERE tenant='demo' AND user='%s' AND verdict='%s'", user, v)
 	}
@@ -115,7 +119,7 @@ func TestThreeWinsBringAPopupAndALossInBetweenDoesNot(t *testing.T) {
 func TestFiveSecondsInViewAreInTheLedger(t *testing.T) {
 	s := start(t, backend{name: "embedded"})
 	p := open(t, s.url("/"))
-	user := p.anonymousID()
+	user := p.visitor()
 	p.do("scroll to the slot", chromedp.ScrollIntoView(chromedp.CSS("#slot")))
 	began := time.Now()
 	sql := fmt.Sprintf("SELECT sum(s) FROM (SELECT sec_to - sec_from AS s FROM exposure_ledger FINAL WHERE tenant='demo' AND user='%s' AND slot='demo-banner')", user)
@@ -134,7 +138,7 @@ func TestFiveSecondsInViewAreInTheLedger(t *testing.T) {
 		t.Errorf("the ledger has %s s after %v in view", seconds, time.Since(began))
 	}
 	p.screenshot("exposure")
-	resp, err := http.Get(s.url("/demo/exposure?anonymous_id=" + user))
+	resp, err := http.Get(s.url("/demo/exposure?anonymous_id=" + p.anonymousID()))
 	if err != nil {
 		t.Fatal(err)
 	}

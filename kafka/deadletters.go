@@ -206,7 +206,7 @@ func Replayable(d *schemas.DeadLetter) error {
 // record that they have stepped.
 func cameIn(topic string) bool {
 	switch topic {
-	case topics.Events.Name, topics.Frames.Name, topics.Deliveries.Name:
+	case topics.Events.Name, topics.Frames.Name, topics.Deliveries.Name, topics.Members.Name:
 		return true
 	}
 	for _, s := range topics.Builtin() {

@@ -23,15 +23,27 @@ type Processor[S any] struct {
 	Outputs []*topics.Spec
 	// Whole are topics that every worker holds in memory whole.
 	Whole []AnyWhole
+	// Joins are tables of other processors that have the inputs' keys and number of partitions: a worker
+	// keeps the partitions that it works on. Read one with Join.
+	Joins []AnyTable
+	// Lookups are tables of other processors that every worker keeps whole, on its disk. Read one with
+	// Lookup.
+	Lookups []AnyTable
 	// Wake runs when a deadline set by Turn.WakeAt has come; nil: no deadlines.
 	Wake func(*Turn[S])
 	// Row encodes S; nil means JSON.
 	Row schemas.Codec[*S]
 	// Interval is the most time between a record's arrival and its commit; zero means 20 ms.
 	Interval time.Duration
-	// MaxRowBytes bounds an encoded row; zero means 256 KiB. A record that grows its row beyond it
-	// goes to the dead letters.
+	// MaxRowBytes bounds an encoded row; zero means 256 KiB. It holds for what a transaction commits: when
+	// a row would be larger, the transaction's records are stepped again one by one, and the record that
+	// grew the row beyond it goes to the dead letters; the others stand. A row that a wake grows beyond it
+	// stops the processor, because no record is to blame.
 	MaxRowBytes int
+	// TTL is how long a row stays without a turn that changes it, by logical time as deadlines go; zero
+	// means for ever. A row with a deadline waits for that first: its wake is such a turn, and a turn that
+	// says Same is not.
+	TTL time.Duration
 	// Journal writes down in which order records, wakes and whole topics met, in dwell.<Name>-journal,
 	// so that dwell replay-check can do it all again.
 	Journal bool
@@ -49,7 +61,8 @@ type Input[S any] struct {
 	step  func(t *Turn[S], value []byte) error
 }
 
-// On runs step for each record of the topic. Bytes that are no T go to the dead letters.
+// On runs step for each record of the topic. Bytes that are no T go to the dead letters. A topic that
+// topics.Loop made for this processor is its loop: see Loop.
 func On[T, S any](topic topics.Topic[T], step func(*Turn[S], T)) Input[S] {
 	return Input[S]{topic.Spec, func(t *Turn[S], value []byte) error {
 		v, err := topic.Codec.Decode(value)

@@ -78,7 +78,24 @@ func Emit[T, S any](t *Turn[S], to topics.Topic[T], key string, v T) {
 	if err != nil {
 		panic(fmt.Sprintf("processors: emit to %s: %v", to.Name, err))
 	}
-	t.call.Out = append(t.call.Out, Emission{Topic: to.Spec, Key: key, Value: b})
+	e := Emission{Topic: to.Spec, Key: key, Value: b}
+	if to.Spec == t.call.def.Loop {
+		e.TimeMS = t.Now.UnixMilli()
+	}
+	t.call.Out = append(t.call.Out, e)
+}
+
+// Loop sends a message to another key of the same processor, through the topic that topics.Loop made for
+// it, which must be among its Inputs. It is stepped later, in order per sender and key, exactly once, at
+// this turn's Now; or at the row's own time where that is later.
+func Loop[T, S any](t *Turn[S], loop topics.Topic[T], key string, v T) {
+	if def := t.call.def; loop.Spec != def.Loop {
+		panic(fmt.Sprintf("processors: %s is not among the inputs of %s as its loop", loop.Name, def.Name))
+	}
+	if key == "" {
+		panic(fmt.Sprintf("processors: %s sends a message through its loop to nobody", t.call.def.Name))
+	}
+	Emit(t, loop, key, v)
 }
 
 // EmitFact sends a fact; the runtime packs the facts of a transaction and partition into blocks.

@@ -31,7 +31,11 @@ type EngageRow struct {
 	// triggers has one entry per campaign that read an event of this user, by name ascending.
 	Triggers []*TriggerRow `protobuf:"bytes,3,rep,name=triggers,proto3" json:"triggers,omitempty"`
 	// gates is what the gates of all campaigns remember; none: nothing.
-	Gates         *GateState `protobuf:"bytes,10,opt,name=gates,proto3" json:"gates,omitempty"`
+	Gates *GateState `protobuf:"bytes,10,opt,name=gates,proto3" json:"gates,omitempty"`
+	// profile is what is known of the user; none: nothing.
+	Profile *ProfileState `protobuf:"bytes,20,opt,name=profile,proto3" json:"profile,omitempty"`
+	// identity says who the user is besides its key; none: nobody else.
+	Identity      *IdentityState `protobuf:"bytes,30,opt,name=identity,proto3" json:"identity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -90,6 +94,20 @@ func (x *EngageRow) GetTriggers() []*TriggerRow {
 func (x *EngageRow) GetGates() *GateState {
 	if x != nil {
 		return x.Gates
+	}
+	return nil
+}
+
+func (x *EngageRow) GetProfile() *ProfileState {
+	if x != nil {
+		return x.Profile
+	}
+	return nil
+}
+
+func (x *EngageRow) GetIdentity() *IdentityState {
+	if x != nil {
+		return x.Identity
 	}
 	return nil
 }
@@ -349,14 +367,16 @@ var File_engage_row_proto protoreflect.FileDescriptor
 
 const file_engage_row_proto_rawDesc = "" +
 	"\n" +
-	"\x10engage_row.proto\x12\bdwell.v1\x1a\x11engage_gate.proto\"\xa2\x01\n" +
+	"\x10engage_row.proto\x12\bdwell.v1\x1a\x11engage_gate.proto\x1a\x0eidentity.proto\x1a\rprofile.proto\"\x89\x02\n" +
 	"\tEngageRow\x12\x1d\n" +
 	"\n" +
 	"recent_ids\x18\x01 \x03(\x06R\trecentIds\x12\x19\n" +
 	"\brecent_s\x18\x02 \x03(\aR\arecentS\x120\n" +
 	"\btriggers\x18\x03 \x03(\v2\x14.dwell.v1.TriggerRowR\btriggers\x12)\n" +
 	"\x05gates\x18\n" +
-	" \x01(\v2\x13.dwell.v1.GateStateR\x05gates\"\x9b\x03\n" +
+	" \x01(\v2\x13.dwell.v1.GateStateR\x05gates\x120\n" +
+	"\aprofile\x18\x14 \x01(\v2\x16.dwell.v1.ProfileStateR\aprofile\x123\n" +
+	"\bidentity\x18\x1e \x01(\v2\x17.dwell.v1.IdentityStateR\bidentity\"\x9b\x03\n" +
 	"\n" +
 	"TriggerRow\x12\x1a\n" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\x18\n" +
@@ -400,20 +420,24 @@ func file_engage_row_proto_rawDescGZIP() []byte {
 
 var file_engage_row_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_engage_row_proto_goTypes = []any{
-	(*EngageRow)(nil),   // 0: dwell.v1.EngageRow
-	(*TriggerRow)(nil),  // 1: dwell.v1.TriggerRow
-	(*TriggerPart)(nil), // 2: dwell.v1.TriggerPart
-	(*GateState)(nil),   // 3: dwell.v1.GateState
+	(*EngageRow)(nil),     // 0: dwell.v1.EngageRow
+	(*TriggerRow)(nil),    // 1: dwell.v1.TriggerRow
+	(*TriggerPart)(nil),   // 2: dwell.v1.TriggerPart
+	(*GateState)(nil),     // 3: dwell.v1.GateState
+	(*ProfileState)(nil),  // 4: dwell.v1.ProfileState
+	(*IdentityState)(nil), // 5: dwell.v1.IdentityState
 }
 var file_engage_row_proto_depIdxs = []int32{
 	1, // 0: dwell.v1.EngageRow.triggers:type_name -> dwell.v1.TriggerRow
 	3, // 1: dwell.v1.EngageRow.gates:type_name -> dwell.v1.GateState
-	2, // 2: dwell.v1.TriggerRow.parts:type_name -> dwell.v1.TriggerPart
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 2: dwell.v1.EngageRow.profile:type_name -> dwell.v1.ProfileState
+	5, // 3: dwell.v1.EngageRow.identity:type_name -> dwell.v1.IdentityState
+	2, // 4: dwell.v1.TriggerRow.parts:type_name -> dwell.v1.TriggerPart
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_engage_row_proto_init() }
@@ -422,6 +446,8 @@ func file_engage_row_proto_init() {
 		return
 	}
 	file_engage_gate_proto_init()
+	file_identity_proto_init()
+	file_profile_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -33,7 +33,10 @@ type ExposureRow struct {
 	// closed are the page views closed last, in the order of their closing.
 	Closed []*ExposureClosed `protobuf:"bytes,4,rep,name=closed,proto3" json:"closed,omitempty"`
 	// floor_ms: a page view begun before it may be one that closed has forgotten.
-	FloorMs       int64 `protobuf:"varint,5,opt,name=floor_ms,json=floorMs,proto3" json:"floor_ms,omitempty"`
+	FloorMs int64 `protobuf:"varint,5,opt,name=floor_ms,json=floorMs,proto3" json:"floor_ms,omitempty"`
+	// suppressed_ms is the record time at which the user was erased: the row is a marker and holds nothing
+	// else. 0: not erased.
+	SuppressedMs  int64 `protobuf:"varint,30,opt,name=suppressed_ms,json=suppressedMs,proto3" json:"suppressed_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -99,6 +102,13 @@ func (x *ExposureRow) GetClosed() []*ExposureClosed {
 func (x *ExposureRow) GetFloorMs() int64 {
 	if x != nil {
 		return x.FloorMs
+	}
+	return 0
+}
+
+func (x *ExposureRow) GetSuppressedMs() int64 {
+	if x != nil {
+		return x.SuppressedMs
 	}
 	return 0
 }
@@ -659,13 +669,14 @@ var File_exposure_row_proto protoreflect.FileDescriptor
 
 const file_exposure_row_proto_rawDesc = "" +
 	"\n" +
-	"\x12exposure_row.proto\x12\bdwell.v1\x1a\x0eexposure.proto\"\xcf\x01\n" +
+	"\x12exposure_row.proto\x12\bdwell.v1\x1a\x0eexposure.proto\"\xf4\x01\n" +
 	"\vExposureRow\x12\x17\n" +
 	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12,\n" +
 	"\x05views\x18\x02 \x03(\v2\x16.dwell.v1.ExposureViewR\x05views\x12,\n" +
 	"\x05spans\x18\x03 \x03(\v2\x16.dwell.v1.ExposureSpanR\x05spans\x120\n" +
 	"\x06closed\x18\x04 \x03(\v2\x18.dwell.v1.ExposureClosedR\x06closed\x12\x19\n" +
-	"\bfloor_ms\x18\x05 \x01(\x03R\afloorMs\"<\n" +
+	"\bfloor_ms\x18\x05 \x01(\x03R\afloorMs\x12#\n" +
+	"\rsuppressed_ms\x18\x1e \x01(\x03R\fsuppressedMs\"<\n" +
 	"\fExposureSpan\x12\x17\n" +
 	"\afrom_ms\x18\x01 \x01(\x03R\x06fromMs\x12\x13\n" +
 	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\"A\n" +

@@ -50,6 +50,13 @@ func (m *ExposureRow) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.SuppressedMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.SuppressedMs))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xf0
+	}
 	if m.FloorMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.FloorMs))
 		i--
@@ -599,6 +606,9 @@ func (m *ExposureRow) SizeVT() (n int) {
 	if m.FloorMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.FloorMs))
 	}
+	if m.SuppressedMs != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.SuppressedMs))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -966,6 +976,25 @@ func (m *ExposureRow) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.FloorMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 30:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SuppressedMs", wireType)
+			}
+			m.SuppressedMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SuppressedMs |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -2385,6 +2414,25 @@ func (m *ExposureRow) UnmarshalVTUnsafe(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.FloorMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 30:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SuppressedMs", wireType)
+			}
+			m.SuppressedMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SuppressedMs |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

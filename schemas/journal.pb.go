@@ -35,7 +35,10 @@ type JournalEntry struct {
 	TableNext int64          `protobuf:"varint,4,opt,name=table_next,json=tableNext,proto3" json:"table_next,omitempty"`
 	Steps     []*JournalStep `protobuf:"bytes,5,rep,name=steps,proto3" json:"steps,omitempty"`
 	// more says that the transaction goes on in the next record of this partition.
-	More          bool `protobuf:"varint,6,opt,name=more,proto3" json:"more,omitempty"`
+	More bool `protobuf:"varint,6,opt,name=more,proto3" json:"more,omitempty"`
+	// parts says, per topic of whole, how many partitions of it whole_next has; empty: one each. A table
+	// that is joined has one, the entry's own; one that is looked up has all.
+	Parts         []int32 `protobuf:"varint,7,rep,packed,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -112,10 +115,17 @@ func (x *JournalEntry) GetMore() bool {
 	return false
 }
 
+func (x *JournalEntry) GetParts() []int32 {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
 // JournalStep is a batch of records of one input, or of wakes, in the order in which they were stepped.
 type JournalStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// whole_next is, per whole topic, the first offset that was not in force; empty: as in the step before.
+	// whole_next is, per partition of a whole topic, the first offset that was not in force; empty: as in the step before.
 	WholeNext []int64 `protobuf:"varint,1,rep,packed,name=whole_next,json=wholeNext,proto3" json:"whole_next,omitempty"`
 	// wake_ms is the time up to which rows were woken, Unix milliseconds; 0: a batch of records.
 	WakeMs int64 `protobuf:"varint,2,opt,name=wake_ms,json=wakeMs,proto3" json:"wake_ms,omitempty"`
@@ -215,7 +225,7 @@ var File_journal_proto protoreflect.FileDescriptor
 
 const file_journal_proto_rawDesc = "" +
 	"\n" +
-	"\rjournal.proto\x12\bdwell.v1\"\xb6\x01\n" +
+	"\rjournal.proto\x12\bdwell.v1\"\xcc\x01\n" +
 	"\fJournalEntry\x12\x16\n" +
 	"\x06inputs\x18\x01 \x03(\tR\x06inputs\x12\x14\n" +
 	"\x05whole\x18\x02 \x03(\tR\x05whole\x12\x18\n" +
@@ -223,7 +233,8 @@ const file_journal_proto_rawDesc = "" +
 	"\n" +
 	"table_next\x18\x04 \x01(\x03R\ttableNext\x12+\n" +
 	"\x05steps\x18\x05 \x03(\v2\x15.dwell.v1.JournalStepR\x05steps\x12\x12\n" +
-	"\x04more\x18\x06 \x01(\bR\x04more\"\xb7\x01\n" +
+	"\x04more\x18\x06 \x01(\bR\x04more\x12\x14\n" +
+	"\x05parts\x18\a \x03(\x05R\x05parts\"\xb7\x01\n" +
 	"\vJournalStep\x12\x1d\n" +
 	"\n" +
 	"whole_next\x18\x01 \x03(\x03R\twholeNext\x12\x17\n" +

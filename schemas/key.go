@@ -29,6 +29,22 @@ func (c Coordinates) Compare(d Coordinates) int {
 // Key is the key of every record about a user: tenant/user. A tenant holds no slash.
 func Key(tenant, user string) string { return tenant + "/" + user }
 
+// anonymousMark opens the user part of an anonymous id's key. No user id begins with it, so that who
+// knows, or chooses, the one can never be taken for the other.
+const anonymousMark = "~"
+
+// AnonymousUser is how an anonymous id stands wherever a user may stand: in keys, facts, verdicts,
+// actions and push channels. The empty id stays empty.
+func AnonymousUser(id string) string {
+	if id == "" {
+		return ""
+	}
+	return anonymousMark + id
+}
+
+// IsAnonymous says whether a user is an anonymous id, as AnonymousUser writes it.
+func IsAnonymous(user string) bool { return strings.HasPrefix(user, anonymousMark) }
+
 // SplitKey undoes Key; a key without a slash belongs to the tenant "".
 func SplitKey(key string) (tenant, user string) {
 	if tenant, user, ok := strings.Cut(key, "/"); ok {

@@ -115,6 +115,12 @@ func (e *Event) Validate() error {
 	if e.UserId == "" && e.AnonymousId == "" {
 		add("userId, anonymousId: one of them must be set")
 	}
+	if IsAnonymous(e.UserId) {
+		add("userId: %q begins with %s, which marks anonymous ids", clip(e.UserId), anonymousMark)
+	}
+	if len(e.AnonymousId) == MaxIDBytes {
+		add("anonymousId: %d bytes, at most %d are taken", MaxIDBytes, MaxIDBytes-len(anonymousMark))
+	}
 	for _, f := range []struct{ field, value string }{{"userId", e.UserId}, {"anonymousId", e.AnonymousId}, {"messageId", e.Id}, {"previousId", e.PreviousId}} {
 		if len(f.value) > MaxIDBytes {
 			add("%s: %d bytes, at most %d are taken", f.field, len(f.value), MaxIDBytes)
@@ -129,12 +135,12 @@ func (e *Event) Validate() error {
 	return errors.Join(faults...)
 }
 
-// User is the id that keys the event: the user's, else the anonymous one.
+// User is who keys the event: the user id, else AnonymousUser of the anonymous one.
 func (e *Event) User() string {
 	if e.UserId != "" {
 		return e.UserId
 	}
-	return e.AnonymousId
+	return AnonymousUser(e.AnonymousId)
 }
 
 // Key is the event's key in Kafka.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 func segment(t *testing.T, s string) (*Event, error) {
@@ -35,7 +37,7 @@ func TestSegmentCallBecomesEvent(t *testing.T) {
 
 func TestPageCallIsNamedPageAndTakesItsPath(t *testing.T) {
 	e, err := segment(t, `{"type":"page","anonymousId":"a","name":"Home","properties":{"path":"/x","referrer":"https://r/"}}`)
-	if err != nil || e.Name != "page" || e.Path != "/x" || e.Referrer != "https://r/" || e.TimeMs != 1000 || e.Key() != "acme/a" {
+	if err != nil || e.Name != "page" || e.Path != "/x" || e.Referrer != "https://r/" || e.TimeMs != 1000 || e.Key() != "acme/~a" {
 		t.Fatalf("got %v, %v", e, err)
 	}
 }
@@ -69,6 +71,57 @@ func TestEventDecodesFromBothForms(t *testing.T) {
 	for _, bad := range []string{`{`, `{"type":"track"}`, "\xff\xff"} {
 		if _, err := c.Decode([]byte(bad)); !errors.Is(err, ErrUndecodable) {
 			t.Errorf("Decode(%q) = %v", bad, err)
+		}
+	}
+}
+
+// The first byte tells the form of an event, so no record of ours may open as another form does: with a
+// tag that is '{', JSON, or 0, the wire format of a schema registry.
+func TestFirstByteTellsTheForm(t *testing.T) {
+	protoregistry.GlobalTypes.RangeMessages(func(mt protoreflect.MessageType) bool {
+		fields := mt.Descriptor().Fields()
+		for i := range fields.Len() {
+			m := mt.New()
+			if f := fields.Get(i); f.FullName().Parent().Parent() != "dwell.v1" || f.Message() != nil || f.IsList() {
+				continue
+			} else {
+				m.Set(f, scalar(f))
+			}
+			b, err := proto.Marshal(m.Interface())
+			if err != nil || len(b) == 0 || b[0] == '{' || b[0] == 0 {
+				t.Errorf("%s opens with %q, %v", fields.Get(i).FullName(), b, err)
+			}
+		}
+		return true
+	})
+	var c EventCodec
+	const call = `{"tenant":"t","type":"track","event":"n","userId":"u"}`
+	pb, err := c.Append(nil, &Event{Tenant: "t", Type: "track", Name: "n", UserId: "u"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name, value string
+		event       bool
+		fault       string
+	}{
+		{"protobuf", string(pb), true, ""},
+		{"JSON", call, true, ""},
+		{"JSON with a space", "{ " + call[1:], true, ""},
+		{"an empty protobuf record", "", true, ""},
+		{"a space before JSON", " " + call, false, "Event"},
+		{"a byte order mark", "\ufeff" + call, false, "Event"},
+		{"a JSON list", "[" + call + "]", false, "Event"},
+		{"the wire format of a registry", "\x00\x00\x00\x00\x01" + call, false, "Event"},
+		{"broken JSON", call[:9], false, "event:"},
+		{"JSON that is no call", `{}`, false, "type:"},
+	} {
+		e, err := c.Decode([]byte(row.value))
+		switch {
+		case row.event && (err != nil || row.value != "" && e.Key() != "t/u"):
+			t.Errorf("%s: %v, %v", row.name, e, err)
+		case !row.event && (!errors.Is(err, ErrUndecodable) || !strings.Contains(err.Error(), row.fault)):
+			t.Errorf("%s: %v, %v", row.name, e, err)
 		}
 	}
 }

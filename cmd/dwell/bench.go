@@ -10,6 +10,8 @@ import (
 
 	"github.com/dwellhq/dwell/internal/bench"
 	"github.com/dwellhq/dwell/internal/bench/core"
+	"github.com/dwellhq/dwell/internal/bench/decide"
+	"github.com/dwellhq/dwell/internal/bench/recovery"
 )
 
 type benchCmd struct {
@@ -17,7 +19,11 @@ type benchCmd struct {
 	Core  benchCoreCmd  `cmd:"" help:"Throughput of the stream core beside stock goka, bare franz-go and Kafka Streams, same records, one broker."`
 	// Latency is event to action; popup is the whole way.
 	Latency benchLatencyCmd `cmd:"" help:"Event to action at steady rates, with a read_committed reader."`
-	Child   benchChildCmd   `cmd:"" hidden:"" help:"A process that core and latency start."`
+	Decide  benchDecideCmd  `cmd:"" help:"What a hundred live campaigns cost: the processor alone, a worker on a broker, Flink CEP beside it."`
+	// Recovery reads the table; takeover hands it over.
+	Recovery benchRecoveryCmd `cmd:"" help:"How fast a worker reads its rows back: from the table's topic, and from its local store."`
+	Takeover benchTakeoverCmd `cmd:"" help:"How long partitions stand still when a worker joins, leaves or is killed with -9, with standbys and without."`
+	Child    benchChildCmd    `cmd:"" hidden:"" help:"A process that core, latency and decide start."`
 }
 
 type benchCoreCmd struct {
@@ -93,12 +99,90 @@ func printed[T any](rows []T, asJSON bool, table func(io.Writer, []T)) error {
 	return nil
 }
 
+type benchDecideCmd struct {
+	decide.Config `embed:""`
+	JSON          bool `help:"Print JSON."`
+}
+
+// Run implements the command.
+func (c *benchDecideCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the program's own path: %w", err)
+	}
+	d := c.Config
+	d.Child = []string{self, "bench", "child", "--of", "decide"}
+	d.Say = func(line string) { fmt.Fprintln(os.Stderr, line) }
+	r, err := d.Run(ctx)
+	if err != nil {
+		return err
+	}
+	faults := []error{printed([]*decide.Report{r}, c.JSON, func(w io.Writer, rows []*decide.Report) { rows[0].Print(w) })}
+	for _, s := range r.Stacks {
+		if !s.OK() {
+			faults = append(faults, fmt.Errorf("%s failed or decided otherwise", s.Name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+type benchRecoveryCmd struct {
+	recovery.Config `embed:""`
+	JSON            bool `help:"Print JSON, an object a way."`
+}
+
+// Run implements the command.
+func (c *benchRecoveryCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	if err := prepareRecovery(&c.Config); err != nil {
+		return err
+	}
+	all, err := recovery.Measure(ctx, c.Config)
+	return errors.Join(err, printed(all, c.JSON, recovery.Print))
+}
+
+type benchTakeoverCmd struct {
+	recovery.TakeoverConfig `embed:""`
+	JSON                    bool `help:"Print JSON, an object a change."`
+}
+
+// Run implements the command.
+func (c *benchTakeoverCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	if err := prepareRecovery(&c.Config); err != nil {
+		return err
+	}
+	all, err := recovery.MeasureTakeover(ctx, c.TakeoverConfig)
+	return errors.Join(err, printed(all, c.JSON, recovery.PrintTakeover))
+}
+
+func prepareRecovery(c *recovery.Config) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the program's own path: %w", err)
+	}
+	c.Child = []string{self, "bench", "child", "--of", "recovery"}
+	c.Say = func(line string) { fmt.Fprintln(os.Stderr, line) }
+	return nil
+}
+
 type benchChildCmd struct {
 	Job string `arg:"" help:"What to do, as JSON."`
+	Of  string `help:"The bench that starts it." enum:"core,decide,recovery" default:"core"`
 }
 
 // Run implements the command.
 func (c *benchChildCmd) Run() error {
+	switch c.Of {
+	case "decide":
+		return decide.Child(context.Background(), c.Job, os.Stdin, os.Stdout)
+	case "recovery":
+		return recovery.Child(context.Background(), c.Job, os.Stdin, os.Stdout)
+	}
 	return core.Child(context.Background(), c.Job, os.Stdin, os.Stdout)
 }
 

@@ -74,7 +74,7 @@ func (c *moveFlags) move(ctx context.Context, out io.Writer, to campaign.State) 
 type whyCmd struct {
 	kafka.Config `embed:""`
 	Name         string    `arg:"" help:"Name of the campaign."`
-	User         string    `required:"" help:"User, as events name them: the user id, else the anonymous id."`
+	User         string    `required:"" help:"User: the user id, or ~ and the anonymous id."`
 	At           time.Time `help:"Answer for this time (RFC 3339); without it: now." format:"2006-01-02T15:04:05Z07:00"`
 	JSON         bool      `name:"json" help:"Print one JSON object."`
 	Tenant       string    `help:"Tenant." default:"demo" env:"DWELL_TENANT"`
@@ -120,7 +120,7 @@ func (c *rehearseCmd) Run() error {
 }
 
 func (c *rehearseCmd) run(ctx context.Context, out io.Writer, now time.Time) (err error) {
-	all, err := declare.Read(c.File)
+	all, err := declare.ReadAll(c.File)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (c *rehearseCmd) run(ctx context.Context, out io.Writer, now time.Time) (er
 		decisions = w
 		defer func() { err = errors.Join(err, w.Flush(), f.Close()) }()
 	}
-	r, err := rehearse.New(c.Tenant, all, decisions)
+	r, err := rehearse.NewOf(c.Tenant, all, decisions)
 	if err != nil {
 		return err
 	}
@@ -178,15 +178,29 @@ func printJSON(out io.Writer, v any) error {
 
 type schemaCmd struct {
 	Campaign schemaCampaignCmd `cmd:"" help:"Print the JSON schema of campaign files, for editors."`
+	Audience schemaAudienceCmd `cmd:"" help:"Print the JSON schema of audience files."`
+	Trait    schemaTraitCmd    `cmd:"" help:"Print the JSON schema of trait files."`
 }
 
-type schemaCampaignCmd struct{}
+type (
+	schemaCampaignCmd struct{}
+	schemaAudienceCmd struct{}
+	schemaTraitCmd    struct{}
+)
 
 // Run implements the command.
 func (c *schemaCampaignCmd) Run() error { return c.run(os.Stdout) }
 
-func (c *schemaCampaignCmd) run(out io.Writer) error {
-	s, err := schema.Campaign()
+func (c *schemaCampaignCmd) run(out io.Writer) error { return printSchema(out, schema.Campaign) }
+
+// Run implements the command.
+func (c *schemaAudienceCmd) Run() error { return printSchema(os.Stdout, schema.Audience) }
+
+// Run implements the command.
+func (c *schemaTraitCmd) Run() error { return printSchema(os.Stdout, schema.Trait) }
+
+func printSchema(out io.Writer, of func() (*schema.Node, error)) error {
+	s, err := of()
 	if err != nil {
 		return err
 	}

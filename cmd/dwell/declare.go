@@ -35,15 +35,15 @@ func (c *applyCmd) Run() error {
 }
 
 func (c *applyCmd) run(ctx context.Context, out io.Writer) error {
-	all, err := declare.Read(c.File)
+	file, err := declare.ReadAll(c.File)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	changes, err := declare.Apply(ctx, c.Config, c.Tenant, all, c.DryRun)
+	changes, err := declare.ApplyAll(ctx, c.Config, c.Tenant, declare.Documents(file), c.DryRun)
 	for _, ch := range changes {
-		fmt.Fprintf(out, "campaign/%s %s (version %s)\n", ch.Name, ch.What, ch.Version)
+		fmt.Fprintf(out, "%s/%s %s (version %s)\n", strings.ToLower(ch.Kind), ch.Name, ch.What, ch.Version)
 	}
 	if err != nil || c.DryRun {
 		return err
@@ -67,6 +67,8 @@ func inForce(ctx context.Context, out io.Writer, cluster kafka.Config) error {
 
 type getCmd struct {
 	Campaigns getCampaignsCmd `cmd:"" aliases:"campaign" help:"List the campaigns of a tenant."`
+	Audiences getAudiencesCmd `cmd:"" aliases:"audience" help:"List the audiences of a tenant."`
+	Traits    getTraitsCmd    `cmd:"" aliases:"trait" help:"List the traits of a tenant."`
 }
 
 type getCampaignsCmd struct {
@@ -211,16 +213,17 @@ func (c *diffCmd) Run() error {
 }
 
 func (c *diffCmd) run(ctx context.Context, out io.Writer) error {
-	all, err := declare.Read(c.File)
+	file, err := declare.ReadAll(c.File)
 	if err != nil {
 		return err
 	}
-	changes, err := declare.Apply(ctx, c.Config, c.Tenant, all, true)
+	all := declare.Documents(file)
+	changes, err := declare.ApplyAll(ctx, c.Config, c.Tenant, all, true)
 	for i, ch := range changes {
 		if ch.What == declare.Unchanged {
 			continue
 		}
-		fmt.Fprintf(out, "campaign/%s %s\n", ch.Name, ch.What)
+		fmt.Fprintf(out, "%s/%s %s\n", strings.ToLower(ch.Kind), ch.Name, ch.What)
 		var before []byte
 		if ch.Before != nil {
 			before = ch.Before.Source
@@ -232,6 +235,8 @@ func (c *diffCmd) run(ctx context.Context, out io.Writer) error {
 
 type deleteCmd struct {
 	Campaign deleteCampaignCmd `cmd:"" help:"Take a campaign away; its versions stay readable."`
+	Audience deleteAudienceCmd `cmd:"" help:"Take an audience away; campaigns that name it keep their users back."`
+	Trait    deleteTraitCmd    `cmd:"" help:"Take a trait away; rows forget it."`
 }
 
 type deleteCampaignCmd struct{ moveFlags }

@@ -134,7 +134,7 @@ func TestPoisonEventIsListedShownAndReplayed(t *testing.T) {
 	y := newYard(t)
 	// The worker runs on tables that dwell topics made, too.
 	y.printed(func(w io.Writer) error {
-		return planTopics(y.ctx, w, y.cfg, declaredTopics(builtinProcessors()), true)
+		return planTopics(y.ctx, w, y.cfg, worker.Topics(builtinProcessors()...), true)
 	})
 	y.send(topics.Events.Name, 1, "acme/ann", []byte{0xff, 0xff, 0xff, 0x01})
 	y.work()

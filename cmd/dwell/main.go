@@ -29,14 +29,17 @@ type cli struct {
 	Describe describeCmd `cmd:"" group:"Declare" help:"Show one declaration with its versions."`
 	Delete   deleteCmd   `cmd:"" group:"Declare" help:"Take a declaration away."`
 	Campaign campaignCmd `cmd:"" group:"Declare" help:"Pause, resume, archive, explain and rehearse campaigns."`
+	Audience audienceCmd `cmd:"" group:"Declare" help:"Load, list, show and empty audiences."`
+	Erase    eraseCmd    `cmd:"" group:"Declare" help:"Forget a person: all that the Decider keeps, and what comes of the id later. --lift ends it."`
 	Schema   schemaCmd   `cmd:"" group:"Declare" help:"Print the JSON schema of declarations, for editors."`
 	Key      keyCmd      `cmd:"" group:"Declare" help:"Create, list and revoke the keys with which clients come in."`
 
 	Gateway gatewayCmd `cmd:"" group:"Run a role" help:"Take events and frames over HTTP, hold the browsers' push channels."`
-	Worker  workerCmd  `cmd:"" group:"Run a role" help:"Run the processors engage (the Decider) and exposure."`
+	Worker  workerCmd  `cmd:"" group:"Run a role" help:"Run the processors engage (the Decider), exposure and profile."`
 	Engager engagerCmd `cmd:"" group:"Run a role" help:"Deliver what was decided."`
 	Sink    sinkCmd    `cmd:"" group:"Run a role" help:"Write facts, verdicts, actions and the exposure ledger into ClickHouse, each once."`
 
+	Status      statusCmd      `cmd:"" group:"Look" help:"Show who has which partition, how far recovery and standbys are, and which deadlines are late."`
 	Facts       factsCmd       `cmd:"" group:"Look" help:"Show facts as NDJSON."`
 	Topics      topicsCmd      `cmd:"" group:"Look" help:"Compare the brokers' topics with what dwell needs, and make them so."`
 	Dlq         dlqCmd         `cmd:"" group:"Look" help:"List, show and replay dead letters: records that were rejected."`

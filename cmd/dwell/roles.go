@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	_ "time/tzdata" // quiet hours go by zones, which a slim machine does not have
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,11 +15,11 @@ import (
 	"github.com/dwellhq/dwell/gateway"
 	"github.com/dwellhq/dwell/internal/dev"
 	"github.com/dwellhq/dwell/internal/role"
+	"github.com/dwellhq/dwell/internal/status"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/kafka/dispatch"
 	"github.com/dwellhq/dwell/kafka/drain"
-	"github.com/dwellhq/dwell/processors/engage"
-	"github.com/dwellhq/dwell/processors/exposure"
+	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/sinks/clickhouse"
 	"github.com/dwellhq/dwell/topics"
 	"github.com/dwellhq/dwell/worker"
@@ -67,7 +68,26 @@ type workerCmd struct {
 }
 
 // Run implements the command.
-func (c *workerCmd) Run() error { return worker.Run(c.Config, engage.Processor, exposure.Processor) }
+func (c *workerCmd) Run() error { return worker.Run(c.Config, builtinProcessors()...) }
+
+type statusCmd struct {
+	Admin []string `arg:"" optional:"" help:"Admin addresses of workers, or of dwell dev, host:port." default:"127.0.0.1:8081"`
+	JSON  bool     `help:"Print JSON, an object a worker."`
+}
+
+// Run implements the command.
+func (c *statusCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	all, err := status.Ask(ctx, c.Admin)
+	if c.JSON {
+		return errors.Join(err, json.NewEncoder(os.Stdout).Encode(all))
+	}
+	if len(all) > 0 {
+		err = errors.Join(err, status.Print(os.Stdout, all))
+	}
+	return err
+}
 
 type engagerCmd struct {
 	role.Settings `embed:""`
@@ -131,7 +151,7 @@ func demoPages(store *clickhouse.Store) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", console.Handler())
 	mux.HandleFunc("GET /demo/exposure", func(w http.ResponseWriter, r *http.Request) {
-		seen, err := store.SecondsSeen(r.Context(), dev.DemoTenant, r.URL.Query().Get("anonymous_id"))
+		seen, err := store.SecondsSeen(r.Context(), dev.DemoTenant, schemas.AnonymousUser(r.URL.Query().Get("anonymous_id")))
 		if err != nil {
 			slog.Warn("demo: seconds seen", "err", err)
 			http.Error(w, "the ledger does not answer", http.StatusServiceUnavailable)

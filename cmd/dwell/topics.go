@@ -6,15 +6,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/dwellhq/dwell/kafka"
-	"github.com/dwellhq/dwell/kafka/stream/journal"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/processors/exposure"
+	"github.com/dwellhq/dwell/processors/profile"
 	"github.com/dwellhq/dwell/topics"
+	"github.com/dwellhq/dwell/worker"
 )
 
 type topicsCmd struct {
@@ -33,7 +36,7 @@ func (c *topicsPlanCmd) Run() error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	return planTopics(ctx, os.Stdout, c.Config, declaredTopics(builtinProcessors()), false)
+	return planTopics(ctx, os.Stdout, c.Config, worker.Topics(builtinProcessors()...), false)
 }
 
 type topicsApplyCmd struct {
@@ -47,7 +50,7 @@ func (c *topicsApplyCmd) Run() error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	return planTopics(ctx, os.Stdout, c.Config, declaredTopics(builtinProcessors()), true)
+	return planTopics(ctx, os.Stdout, c.Config, worker.Topics(builtinProcessors()...), true)
 }
 
 // errRefused is the end of a plan that a person must look at.
@@ -100,44 +103,133 @@ func dash(s string) string {
 
 // builtinProcessors are those that dwell worker runs.
 func builtinProcessors() []*processors.Def {
-	return []*processors.Def{engage.Processor, exposure.Processor}
+	return []*processors.Def{engage.Processor, exposure.Processor, profile.Processor}
 }
 
-// declaredTopics is dwell's own topics, and what the processors read, write and keep.
-func declaredTopics(defs []*processors.Def) []*topics.Spec {
-	all := topics.Builtin()
-	seen := map[*topics.Spec]bool{}
-	for _, s := range all {
-		seen[s] = true
+type topologyCmd struct {
+	Format string `help:"text, or mermaid (for Markdown, or mermaid.live)." enum:"text,mermaid" default:"text"`
+}
+
+// Run implements the command.
+func (c *topologyCmd) Run() error {
+	draw := outline
+	if c.Format == "mermaid" {
+		draw = mermaid
 	}
-	add := func(s *topics.Spec) {
-		if !seen[s] {
-			seen[s] = true
-			all = append(all, s)
+	_, err := fmt.Fprint(os.Stdout, draw(builtinProcessors()))
+	return err
+}
+
+// outline describes each processor in a few lines.
+func outline(defs []*processors.Def) string {
+	var b strings.Builder
+	for i, d := range defs {
+		if i > 0 {
+			b.WriteString("\n")
 		}
+		fmt.Fprintf(&b, "%s: group dwell.%s, commits every %v at the latest", d.Name, d.Name, d.Interval)
+		if d.HasWake() {
+			b.WriteString(", wakes rows at their deadlines")
+		}
+		if d.TTL > 0 {
+			fmt.Fprintf(&b, ", forgets rows after %v", d.TTL)
+		}
+		b.WriteString("\n")
+		row := func(verb string, specs []*topics.Spec) {
+			for _, s := range specs {
+				fmt.Fprintf(&b, "  %-9s%s%s\n", verb, s.Name, traits(s))
+				verb = ""
+			}
+		}
+		row("reads", d.Inputs)
+		row("holds", wholeTopics(d))
+		row("joins", otherTables(d, false))
+		row("looks up", otherTables(d, true))
+		row("keeps", slices.DeleteFunc(worker.Kept(d), func(s *topics.Spec) bool { return d.Loop != nil && s.Name == d.Loop.Name }))
+		row("writes", d.Outputs)
+		row("rejects", []*topics.Spec{topics.DeadLetters.Spec})
 	}
-	for _, d := range defs {
-		for _, s := range d.Inputs {
-			add(s)
-		}
-		for _, s := range d.Outputs {
-			add(s)
-		}
-		for _, v := range d.Whole {
-			add(v.Topic())
-		}
-		for _, s := range keptTopics(d) {
-			add(s)
+	return b.String()
+}
+
+func traits(s *topics.Spec) string {
+	switch {
+	case s.Compact && (s.Partitions == 0 || strings.HasSuffix(s.Name, "-table")):
+		return " (one row per key)"
+	case s.Compact:
+		return " (whole, in memory)"
+	case s.Pack != nil:
+		return " (in blocks)"
+	}
+	return ""
+}
+
+func wholeTopics(d *processors.Def) []*topics.Spec {
+	var all []*topics.Spec
+	for _, w := range d.Whole {
+		all = append(all, w.Topic())
+	}
+	return all
+}
+
+// otherTables are those that a processor joins, or looks up.
+func otherTables(d *processors.Def, whole bool) []*topics.Spec {
+	var all []*topics.Spec
+	for _, t := range d.Tables {
+		if t.Whole == whole {
+			all = append(all, t.Topic())
 		}
 	}
 	return all
 }
 
-// keptTopics are those that a processor has for itself: its table and, if it keeps one, its journal.
-func keptTopics(d *processors.Def) []*topics.Spec {
-	kept := []*topics.Spec{topics.Table(d.Name, d.MaxRowBytes)}
-	if d.Journal {
-		kept = append(kept, &topics.Spec{Name: journal.Topic("dwell." + d.Name), Retention: journal.Retention(d.Inputs)})
+// mermaid draws the processors and the topics between them as a flowchart. Every topic is one node,
+// so that processors meet where one reads what another writes.
+func mermaid(defs []*processors.Def) string {
+	var (
+		nodes, edges strings.Builder
+		names        []string
+	)
+	topic := func(s *topics.Spec, shape string) string {
+		i := slices.Index(names, s.Name)
+		if i < 0 {
+			i = len(names)
+			names = append(names, s.Name)
+			fmt.Fprintf(&nodes, "  t%d"+shape+"\n", i, label(s.Name))
+		}
+		return fmt.Sprintf("t%d", i)
 	}
-	return kept
+	const stream, kept = `[/"%s"/]`, `[("%s")]`
+	for i, d := range defs {
+		fmt.Fprintf(&nodes, "  p%d{{\"%s<br/>%v\"}}\n", i, label(d.Name), d.Interval)
+		for _, s := range d.Inputs {
+			fmt.Fprintf(&edges, "  %s --> p%d\n", topic(s, stream), i)
+		}
+		for _, s := range wholeTopics(d) {
+			fmt.Fprintf(&edges, "  %s -. whole .-> p%d\n", topic(s, kept), i)
+		}
+		for _, s := range otherTables(d, false) {
+			fmt.Fprintf(&edges, "  %s -. join .-> p%d\n", topic(s, kept), i)
+		}
+		for _, s := range otherTables(d, true) {
+			fmt.Fprintf(&edges, "  %s -. look-up .-> p%d\n", topic(s, kept), i)
+		}
+		for j, s := range worker.Kept(d) {
+			if d.Loop != nil && s.Name == d.Loop.Name {
+				continue // it is among what the processor reads and writes
+			}
+			arrow := []string{"<-->", "-->"}[min(j, 1)] // the table is read back, the journal is not
+			fmt.Fprintf(&edges, "  p%d %s %s\n", i, arrow, topic(s, kept))
+		}
+		for _, s := range d.Outputs {
+			fmt.Fprintf(&edges, "  p%d --> %s\n", i, topic(s, stream))
+		}
+		fmt.Fprintf(&edges, "  p%d -. rejected .-> %s\n", i, topic(topics.DeadLetters.Spec, stream))
+	}
+	return "flowchart LR\n" + nodes.String() + edges.String()
+}
+
+// label is a text within quotes.
+func label(s string) string {
+	return strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;").Replace(s)
 }

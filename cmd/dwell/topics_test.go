@@ -7,12 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dwellhq/dwell/kafka/stream/journal"
 	"github.com/dwellhq/dwell/topics"
+	"github.com/dwellhq/dwell/worker"
 )
 
 func TestTopicsArePlannedAppliedAndThenAsDeclared(t *testing.T) {
 	y := newYard(t) // the built-in topics are there, the tables are not
-	specs := declaredTopics(append(builtinProcessors(), twoProcessors()[1]))
+	specs := worker.Topics(append(builtinProcessors(), twoProcessors()[1])...)
 	act := func(apply bool) string {
 		return y.printed(func(w io.Writer) error { return planTopics(y.ctx, w, y.cfg, specs, apply) })
 	}
@@ -28,12 +30,26 @@ func TestTopicsArePlannedAppliedAndThenAsDeclared(t *testing.T) {
 	}
 }
 
+// What a journal names as in force must still be in the log when it is read.
+func TestWholeTopicsKeepWhatJournalsName(t *testing.T) {
+	for _, d := range builtinProcessors() {
+		if !d.Journal {
+			continue
+		}
+		for _, v := range d.Whole {
+			if lag, keep := v.Topic().CompactionLag, journal.Retention(d.Inputs); lag < keep || keep <= 0 {
+				t.Errorf("%s keeps its journal for %v, and %s keeps replaced versions for %v", d.Name, keep, v.Topic().Name, lag)
+			}
+		}
+	}
+}
+
 func TestRefusedTopicsFailPlanAndApply(t *testing.T) {
 	y := newYard(t)
 	y.cfg.Partitions = 3
 	for _, apply := range []bool{false, true} {
 		var b strings.Builder
-		err := planTopics(y.ctx, &b, y.cfg, declaredTopics(builtinProcessors()), apply)
+		err := planTopics(y.ctx, &b, y.cfg, worker.Topics(builtinProcessors()...), apply)
 		if !errors.Is(err, errRefused) {
 			t.Errorf("apply %v: %v", apply, err)
 		}

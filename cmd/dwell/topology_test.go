@@ -56,16 +56,59 @@ func TestMermaidJoinsProcessorsAtTheirTopics(t *testing.T) {
 
 func TestOutlineNamesEveryTopicOfEachProcessor(t *testing.T) {
 	const want = `watch: group dwell.watch, commits every 20ms at the latest, wakes rows at their deadlines
-  reads   totals
-  keeps   dwell.watch-table (one row per user)
-  writes  dwell.actions.v1
-  rejects dwell.dead-letters.v1
+  reads    totals
+  keeps    dwell.watch-table (one row per key)
+  writes   dwell.actions.v1
+  rejects  dwell.dead-letters.v1
 `
 	if got := outline(twoProcessors()[1:]); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	has(t, outline(twoProcessors()), "  holds   prices (whole, in memory)\n", "\n\nwatch: ")
-	if all := outline(builtinProcessors()); strings.Count(all, "group dwell.") != 2 {
+	has(t, outline(twoProcessors()), "  holds    prices (whole, in memory)\n", "\n\nwatch: ")
+	if all := outline(builtinProcessors()); strings.Count(all, "group dwell.") != len(builtinProcessors()) {
 		t.Errorf("built in: %s", all)
+	}
+}
+
+func TestTopologyShowsJoinsLookupsLoopAndTTL(t *testing.T) {
+	loop := topics.Loop[int]("stock")
+	step := func(*processors.Turn[int], int) {}
+	defs := []*processors.Def{processors.Define(processors.Processor[int]{
+		Name: "stock", TTL: time.Hour, Inputs: []processors.Input[int]{processors.On(topics.Stream[int]("orders"), step), processors.On(loop, step)},
+		Joins: []processors.AnyTable{&processors.Table[int]{Processor: "people"}}, Lookups: []processors.AnyTable{&processors.Table[int]{Processor: "prices"}},
+	})}
+	const want = `stock: group dwell.stock, commits every 20ms at the latest, forgets rows after 1h0m0s
+  reads    orders
+           dwell.stock-loop
+  joins    dwell.people-table (one row per key)
+  looks up dwell.prices-table (one row per key)
+  keeps    dwell.stock-table (one row per key)
+  writes   dwell.actions.v1
+           dwell.stock-loop
+  rejects  dwell.dead-letters.v1
+`
+	if got := outline(defs); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	const drawn = `flowchart LR
+  p0{{"stock<br/>20ms"}}
+  t0[/"orders"/]
+  t1[/"dwell.stock-loop"/]
+  t2[("dwell.people-table")]
+  t3[("dwell.prices-table")]
+  t4[("dwell.stock-table")]
+  t5[/"dwell.actions.v1"/]
+  t6[/"dwell.dead-letters.v1"/]
+  t0 --> p0
+  t1 --> p0
+  t2 -. join .-> p0
+  t3 -. look-up .-> p0
+  p0 <--> t4
+  p0 --> t5
+  p0 --> t1
+  p0 -. rejected .-> t6
+`
+	if got := mermaid(defs); got != drawn {
+		t.Errorf("got\n%s\nwant\n%s", got, drawn)
 	}
 }

@@ -31,7 +31,9 @@ func ParseFrames(body []byte, l Limits) (*Frames, error) {
 	}
 	user := b.UserID
 	if user == "" {
-		user = b.AnonymousID
+		user = schemas.AnonymousUser(b.AnonymousID)
+	} else if schemas.IsAnonymous(user) {
+		return nil, answer.Invalid("userId", "it is written as an anonymous id is", "Send it as anonymousId, without the mark.")
 	}
 	if user == "" || len(user) > schemas.MaxIDBytes {
 		return nil, answer.Invalid("userId, anonymousId", fmt.Sprintf("one of them must be set, of at most %d bytes", schemas.MaxIDBytes), "Say whose frames they are.")

@@ -11,7 +11,7 @@ import (
 
 // Config bounds the push channel of one node. The tags are for cmd.
 type Config struct {
-	Anonymous      bool          `help:"Let a public key alone open the channel of an anonymous id. Turn it off where user ids of 16 bytes or more can be guessed: user and anonymous ids share one name space." env:"DWELL_PUSH_ANONYMOUS" default:"true" negatable:""`
+	Anonymous      bool          `help:"Let a public key alone open the channel of an anonymous id. Anonymous ids and user ids never meet, so it opens no channel of a user." env:"DWELL_PUSH_ANONYMOUS" default:"true" negatable:""`
 	MaxConnections int           `help:"Most open connections." env:"DWELL_PUSH_MAX_CONNECTIONS" default:"50000"`
 	MaxPerUser     int           `help:"Most connections of one user; a newer one beyond it supersedes the one that was quiet longest." env:"DWELL_PUSH_MAX_PER_USER" default:"8"`
 	Queue          int           `help:"Most messages that wait for one connection; a slower peer is disconnected." env:"DWELL_PUSH_QUEUE" default:"64"`

@@ -16,9 +16,9 @@ import (
 	"github.com/dwellhq/dwell/topics"
 )
 
-// historyKind is the kind under which each version is kept for good, beside the one in force. It is
-// no kind that a worker knows, older ones neither.
-const historyKind = engage.Kind + "Version"
+// historyKind is added to the kind under which each version is kept for good, beside the one in force.
+// It makes no kind that a worker knows, older ones neither.
+const historyKind = "Version"
 
 // MaxVersions is how many versions of a campaign stay readable; the oldest make room.
 const MaxVersions = 100
@@ -55,14 +55,35 @@ func (v Version) Campaign() (*campaign.Campaign, error) {
 
 // All are the declarations of a tenant in force, by name.
 func All(ctx context.Context, cluster kafka.Config, tenant string) ([]Version, error) {
+	return AllOf(ctx, cluster, engage.Kind, tenant)
+}
+
+// AllOf is All for a kind: Campaign, Audience or Trait.
+func AllOf(ctx context.Context, cluster kafka.Config, kind, tenant string) ([]Version, error) {
 	now, err := current(ctx, cluster)
 	var all []Version
 	for k, d := range now {
-		if strings.HasPrefix(k, key(tenant, "")) {
+		if strings.HasPrefix(k, keyOf(kind, tenant, "")) {
 			all = append(all, Version{Declaration: d})
 		}
 	}
 	slices.SortFunc(all, func(a, b Version) int { return cmp.Compare(a.Name, b.Name) })
+	return all, err
+}
+
+// Profiles are the versions of all traits, audiences and lists of a tenant, oldest first.
+func Profiles(ctx context.Context, cluster kafka.Config, tenant string) ([]Version, error) {
+	now, err := current(ctx, cluster)
+	var all []Version
+	for k, d := range now {
+		kind, _, _ := strings.Cut(k, "/")
+		if d.Tenant == tenant && strings.HasSuffix(kind, historyKind) && kind != engage.Kind+historyKind {
+			all = append(all, Version{d, len(d.Source) == 0})
+		}
+	}
+	slices.SortFunc(all, func(a, b Version) int {
+		return cmp.Or(cmp.Compare(a.AppliedMs, b.AppliedMs), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
 	return all, err
 }
 
@@ -73,7 +94,7 @@ func History(ctx context.Context, cluster kafka.Config, tenant, name string) (al
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, k := range historyKeys(now, tenant, name) {
+	for _, k := range historyKeys(now, engage.Kind, tenant, name) {
 		all = append(all, Version{now[k], len(now[k].Source) == 0})
 	}
 	d := now[key(tenant, name)]
@@ -90,11 +111,11 @@ func History(ctx context.Context, cluster kafka.Config, tenant, name string) (al
 	return all, &v, nil
 }
 
-// historyKeys are a campaign's versions in a snapshot, oldest first.
-func historyKeys(now map[string]*schemas.Declaration, tenant, name string) []string {
+// historyKeys are the versions of a declaration in a snapshot, oldest first.
+func historyKeys(now map[string]*schemas.Declaration, kind, tenant, name string) []string {
 	var keys []string
 	for k := range now {
-		if strings.HasPrefix(k, historyKind+"/"+tenant+"/"+name+"@") {
+		if strings.HasPrefix(k, kind+historyKind+"/"+tenant+"/"+name+"@") {
 			keys = append(keys, k)
 		}
 	}
@@ -104,7 +125,7 @@ func historyKeys(now map[string]*schemas.Declaration, tenant, name string) []str
 
 // historyKey sorts by time: a name holds no @, and the milliseconds have 13 digits until 2286.
 func historyKey(d *schemas.Declaration) string {
-	return fmt.Sprintf("%s/%s/%s@%013d-%s", historyKind, d.Tenant, d.Name, d.AppliedMs, d.Version)
+	return fmt.Sprintf("%s/%s/%s@%013d-%s", cmp.Or(d.Kind, engage.Kind)+historyKind, d.Tenant, d.Name, d.AppliedMs, d.Version)
 }
 
 // publisher writes declarations and their history.
@@ -128,8 +149,8 @@ func newPublisher(ctx context.Context, cluster kafka.Config) (*publisher, error)
 // publish puts a declaration in force; a nil source takes it away. Versions are ordered by their
 // times, so a clock that lags behind the last one's is put right.
 func (p *publisher) publish(ctx context.Context, d *schemas.Declaration) error {
-	main := key(d.Tenant, d.Name)
-	keys := historyKeys(p.now, d.Tenant, d.Name)
+	main := keyOf(d.Kind, d.Tenant, d.Name)
+	keys := historyKeys(p.now, d.Kind, d.Tenant, d.Name)
 	if before := p.now[main]; before != nil && len(keys) == 0 { // published by something older than histories
 		if err := p.remember(ctx, before); err != nil {
 			return err
@@ -179,4 +200,20 @@ func (p *publisher) remove(ctx context.Context, key string) error {
 	case <-ctx.Done():
 		return fmt.Errorf("delete %s: %w", key, context.Cause(ctx))
 	}
+}
+
+// Put publishes one declaration that is no file of its own, such as the version of a list that is
+// current, and keeps it as a version. check sees what is in force, nil for nothing, and may refuse.
+func Put(ctx context.Context, cluster kafka.Config, d *schemas.Declaration, check func(now *schemas.Declaration) error) error {
+	p, err := newPublisher(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	if err := check(p.now[keyOf(d.Kind, d.Tenant, d.Name)]); err != nil {
+		return errors.Join(err, p.out.Close())
+	}
+	if err := p.publish(ctx, d); err != nil {
+		return errors.Join(fmt.Errorf("declare %s %s: %w", strings.ToLower(d.Kind), d.Name, err), p.out.Close())
+	}
+	return p.out.Close()
 }

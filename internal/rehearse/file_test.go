@@ -88,7 +88,7 @@ func TestRecordTimeIsReceivedAtElseTimestampElseTheLineBefore(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %d %d %d", r.Key, r.At.Offset, r.MS%100_000, r.Event.TimeMs%100_000))
 		return nil
 	}, func(b Bad) { t.Errorf("%+v", b) })
-	if want := "demo/a 0 5000 0|demo/b 1 1500 1500|demo/a 2 1500 1500"; err != nil || strings.Join(got, "|") != want {
+	if want := "demo/a 0 5000 0|demo/~b 1 1500 1500|demo/a 2 1500 1500"; err != nil || strings.Join(got, "|") != want {
 		t.Errorf("%v\ngot  %s\nwant %s", err, strings.Join(got, "|"), want)
 	}
 }

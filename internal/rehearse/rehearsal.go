@@ -1,6 +1,7 @@
 package rehearse
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/dwellhq/dwell/internal/declare"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/processors/engage"
+	"github.com/dwellhq/dwell/processors/engage/audience"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
@@ -43,6 +45,12 @@ type Rehearsal struct {
 // rehearsed as if they were live; shadow and live ones as they are. Every verdict goes to decisions,
 // one JSON object a line, unless it is nil.
 func New(tenant string, campaigns []*campaign.Campaign, decisions io.Writer) (*Rehearsal, error) {
+	return NewOf(tenant, campaign.File{Campaigns: campaigns}, decisions)
+}
+
+// NewOf is New for campaigns with the audiences and traits that they read. Uploaded audiences are empty
+// in a rehearsal: who is in them is not in the log.
+func NewOf(tenant string, file campaign.File, decisions io.Writer) (*Rehearsal, error) {
 	r := &Rehearsal{tenant: tenant, campaigns: map[string]*CampaignReport{}, users: map[uint64]struct{}{}}
 	if decisions != nil {
 		r.decisions = json.NewEncoder(decisions)
@@ -50,8 +58,8 @@ func New(tenant string, campaigns []*campaign.Campaign, decisions io.Writer) (*R
 	}
 	r.stepper = NewStepper(r.count)
 	r.stepper.ceilingMS = time.Now().Add(ahead).UnixMilli()
-	var faults []error
-	for _, c := range campaigns {
+	faults := []error{r.know(file)}
+	for _, c := range file.Campaigns {
 		faults = append(faults, r.cast(c))
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -62,6 +70,20 @@ func New(tenant string, campaigns []*campaign.Campaign, decisions io.Writer) (*R
 	}
 	slices.SortFunc(r.report.Campaigns, byName)
 	return r, errors.Join(faults...)
+}
+
+// know puts traits and audiences in force; a list has no members.
+func (r *Rehearsal) know(file campaign.File) error {
+	var faults []error
+	for _, d := range declare.Documents(campaign.File{Audiences: file.Audiences, Traits: file.Traits}) {
+		faults = append(faults, Declare(r.stepper, &schemas.Declaration{Kind: d.Kind, Tenant: r.tenant, Name: d.Name, Version: d.Version, Source: d.Source, File: d.File}))
+	}
+	for _, a := range file.Audiences {
+		if a.List {
+			faults = append(faults, Declare(r.stepper, &schemas.Declaration{Kind: audience.ListKind, Tenant: r.tenant, Name: a.Name, Version: "1", Source: []byte("{}")}))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // cast puts a campaign in force.
@@ -80,9 +102,10 @@ func (r *Rehearsal) cast(c *campaign.Campaign) error {
 	return Declare(r.stepper, d)
 }
 
-// Declare puts a declaration in force in a Stepper; without a source, it takes the campaign away.
+// Declare puts a declaration in force in a Stepper; without a source, it takes it away. Without a kind
+// it is a campaign's.
 func Declare(s *Stepper, d *schemas.Declaration) error {
-	key := engage.Kind + "/" + d.Tenant + "/" + d.Name
+	key := cmp.Or(d.Kind, engage.Kind) + "/" + d.Tenant + "/" + d.Name
 	if len(d.Source) == 0 {
 		return s.Declare(topics.Declarations.Name, key, nil)
 	}
@@ -147,6 +170,7 @@ func (r *Rehearsal) Finish(until time.Time) (*Report, error) {
 // File rehearses a file of events and finishes at its last.
 func (r *Rehearsal) File(in io.Reader, partitions int32) (*Report, error) {
 	lines := Lines{Tenant: r.tenant, Partitions: partitions}
+	r.stepper.place = func(key string) int32 { return kafka.PartitionOf(key, partitions) }
 	if err := lines.Read(in, r.Event, r.Bad); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@
 package rehearse
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -36,6 +37,10 @@ type Stepper struct {
 	call  processors.Call
 	input map[string]int
 	emit  func(Step) error
+	// place says where a key's row lies, so that rows may send messages to each other; nil: they cannot, and
+	// an id that a user claims stays apart. said are those under way.
+	place func(key string) int32
+	said  []processors.Emission
 	// ceilingMS bounds the time to which a record brings its partition.
 	ceilingMS int64
 }
@@ -92,10 +97,33 @@ func (s *Stepper) Event(key string, at schemas.Coordinates, ms int64, value []by
 	if r == nil {
 		r = &stored{key: key, at: -1}
 	}
-	return s.step(p, r, func(c *processors.Call) error {
+	err := s.step(p, r, func(c *processors.Call) error {
 		c.NowMS, c.At, c.Value = ms, at, value
 		return s.def.Step(s.input[topics.Events.Name], c)
 	})
+	return errors.Join(err, s.converse())
+}
+
+// converse steps what rows said to each other, and what that made them say.
+func (s *Stepper) converse() error {
+	for len(s.said) > 0 {
+		e := s.said[0]
+		s.said = s.said[1:]
+		number := s.place(e.Key)
+		p := s.partition(number)
+		r := p.rows[e.Key]
+		if r == nil {
+			r = &stored{key: e.Key, at: -1}
+		}
+		err := s.step(p, r, func(c *processors.Call) error {
+			c.NowMS, c.At, c.Value = e.TimeMS, schemas.Coordinates{Topic: e.Topic.Name, Partition: number}, e.Value
+			return s.def.Step(s.input[e.Topic.Name], c)
+		})
+		if err != nil {
+			return fmt.Errorf("a message to %s: %w", e.Key, err)
+		}
+	}
+	return nil
 }
 
 // Advance lets the time of every partition come to ms and wakes what is due by then.
@@ -174,6 +202,10 @@ func (s *Stepper) tell(key string, c *processors.Call) error {
 	st := Step{Key: key, Woken: c.Value == nil}
 	for _, e := range c.Out {
 		switch e.Topic.Name {
+		case topics.Identities.Name:
+			if s.place != nil {
+				s.said = append(s.said, processors.Emission{Topic: e.Topic, Key: e.Key, Value: e.Value, TimeMS: e.TimeMS})
+			}
 		case topics.Facts.Name:
 			st.Fact = true
 		case topics.Verdicts.Name:

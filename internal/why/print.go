@@ -15,7 +15,11 @@ func (a *Answer) Print(out io.Writer) error {
 	if len(a.Seen) > 0 {
 		fmt.Fprintf(w, "\nevents that the campaign read (the last %d of %d)\n", len(a.Seen), a.Read)
 		for _, e := range a.Seen {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\tholds %d\tversion %s\n", stamp(e.Time), e.Name, e.ID, e.Effect, e.Held, e.Version)
+			as := ""
+			if e.As != "" {
+				as = "\tas " + e.As
+			}
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\tholds %d\tversion %s%s\n", stamp(e.Time), e.Name, e.ID, e.Effect, e.Held, e.Version, as)
 		}
 	}
 	if len(a.Verdicts) > 0 {

@@ -3,11 +3,14 @@
 package why
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/dwellhq/dwell/internal/declare"
 	"github.com/dwellhq/dwell/internal/rehearse"
+	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/schemas"
 )
@@ -39,11 +42,14 @@ type Seen struct {
 	Effect Effect    `json:"effect"`
 	// Held is how many unconsumed events the pattern had then.
 	Held int `json:"held"`
+	// As is the id under which it came, where that is not the user's own.
+	As string `json:"as,omitempty"`
 	// Version of the campaign that read it.
 	Version string `json:"version"`
 }
 
-// tracer steps one campaign, and only it, over the events of one user.
+// tracer steps one campaign, and only it, over the events of one user, with the traits and audiences of
+// the tenant. Who is in an uploaded audience it does not know.
 type tracer struct {
 	tenant, name, key string
 	versions          []declare.Version
@@ -64,6 +70,7 @@ const maxKnown = 4096
 
 func newTracer(tenant, name, user string, versions []declare.Version) *tracer {
 	t := &tracer{tenant: tenant, name: name, key: schemas.Key(tenant, user), versions: versions}
+	slices.SortStableFunc(t.versions, func(a, b declare.Version) int { return cmp.Compare(a.AppliedMs, b.AppliedMs) })
 	t.stepper = rehearse.NewStepper(func(s rehearse.Step) error {
 		if !s.Woken {
 			t.last = s
@@ -79,7 +86,10 @@ func newTracer(tenant, name, user string, versions []declare.Version) *tracer {
 func (t *tracer) declare(ms int64) error {
 	for len(t.versions) > 0 && t.versions[0].AppliedMs <= ms {
 		v := t.versions[0]
-		t.versions, t.version, t.known = t.versions[1:], v.Version, map[string]bool{}
+		t.versions, t.known = t.versions[1:], map[string]bool{}
+		if v.Kind == engage.Kind || v.Kind == "" {
+			t.version = v.Version
+		}
 		for _, s := range []*rehearse.Stepper{t.stepper, t.probe} {
 			if err := rehearse.Declare(s, v.Declaration); err != nil {
 				return err
@@ -94,10 +104,12 @@ func (t *tracer) event(rec record) error {
 	if err := t.declare(rec.ms); err != nil {
 		return err
 	}
-	t.partition = rec.at.Partition
+	t.partition = rec.in
 	before := t.look()
 	t.last = rehearse.Step{}
-	err := t.stepper.Event(t.key, rec.at, rec.ms, rec.value)
+	at := rec.at
+	at.Partition = rec.in
+	err := t.stepper.Event(t.key, at, rec.ms, rec.value)
 	if errors.Is(err, schemas.ErrUndecodable) {
 		return nil // in the dead letters, and no event
 	} else if err != nil {
@@ -111,7 +123,7 @@ func (t *tracer) event(rec record) error {
 	}
 	t.seen = append(t.seen, Seen{
 		ID: rec.id(), Name: rec.event.Name, Time: time.UnixMilli(rec.event.TimeMs).UTC(), At: rec.at.String(),
-		Effect: effect, Held: after.held, Version: t.version,
+		Effect: effect, Held: after.held, Version: t.version, As: rec.as,
 	})
 	return nil
 }

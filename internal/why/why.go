@@ -34,6 +34,8 @@ type Answer struct {
 	// Events of the user in the log, and how many of them the campaign read.
 	Events int `json:"events"`
 	Read   int `json:"read"`
+	// Merged are the ids that the user claimed, whose events are the user's.
+	Merged []string `json:"merged,omitempty"`
 	// Seen are the last events that the campaign read.
 	Seen []Seen `json:"seen"`
 	// Verdicts are those that were written on the campaign and the user, in order.
@@ -70,6 +72,9 @@ type record struct {
 	ms    int64
 	value []byte
 	event *schemas.Event
+	// in is the partition of the user's row; as is the id under which it came, if not the user's.
+	in int32
+	as string
 }
 
 // id of the event; one without is named by its coordinates.
@@ -88,7 +93,11 @@ func Ask(ctx context.Context, cluster kafka.Config, q Question) (*Answer, error)
 	if err != nil {
 		return nil, err
 	}
-	records, err := eventsOf(ctx, cluster, q)
+	records, err := recordsOf(ctx, cluster, q, q.User)
+	if err != nil {
+		return nil, err
+	}
+	records, ids, err := merged(ctx, cluster, q, records)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +105,24 @@ func Ask(ctx context.Context, cluster kafka.Config, q Question) (*Answer, error)
 	if err != nil {
 		return nil, err
 	}
-	return answer(q, versions, records, verdicts)
+	known, err := declare.Profiles(ctx, cluster, q.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	records, gone := forgotten(records, verdicts)
+	a, err := answer(q, versions, records, onCampaign(verdicts, q.Campaign), known...)
+	if err != nil {
+		return nil, err
+	}
+	a.Merged = ids
+	a.Says = append(a.Says, identities(a, gone)...)
+	return a, nil
 }
 
-func eventsOf(ctx context.Context, cluster kafka.Config, q Question) ([]record, error) {
+// recordsOf are the events under one id.
+func recordsOf(ctx context.Context, cluster kafka.Config, q Question, user string) ([]record, error) {
 	var all []record
-	key := schemas.Key(q.Tenant, q.User)
+	key := schemas.Key(q.Tenant, user)
 	err := kafka.ReadRange(ctx, cluster, topics.Events.Spec, kafka.Range{Key: key}, func(e kafka.Entry) error {
 		if e.Key != key || e.Time.After(q.At) {
 			return nil
@@ -110,7 +131,7 @@ func eventsOf(ctx context.Context, cluster kafka.Config, q Question) ([]record, 
 		if err != nil {
 			return nil //nolint:nilerr // it is in the dead letters, and no event
 		}
-		all = append(all, record{e.At, e.Time.UnixMilli(), e.Value, ev})
+		all = append(all, record{at: e.At, ms: e.Time.UnixMilli(), value: e.Value, event: ev, in: e.At.Partition})
 		return nil
 	})
 	return all, err
@@ -127,7 +148,7 @@ func verdictsOf(ctx context.Context, cluster kafka.Config, q Question) ([]*schem
 		if err != nil {
 			return fmt.Errorf("verdict: %w", err)
 		}
-		if v.Campaign == q.Campaign && v.DecidedMs <= q.At.UnixMilli() {
+		if (v.Campaign == q.Campaign || v.Campaign == "") && v.DecidedMs <= q.At.UnixMilli() {
 			all = append(all, v)
 		}
 		return nil
@@ -135,8 +156,8 @@ func verdictsOf(ctx context.Context, cluster kafka.Config, q Question) ([]*schem
 	return all, err
 }
 
-// answer steps the events and puts everything together.
-func answer(q Question, versions []declare.Version, records []record, verdicts []*schemas.Verdict) (*Answer, error) {
+// answer steps the events and puts everything together. known are the tenant's traits and audiences.
+func answer(q Question, versions []declare.Version, records []record, verdicts []*schemas.Verdict, known ...declare.Version) (*Answer, error) {
 	a := &Answer{Tenant: q.Tenant, Campaign: q.Campaign, User: q.User, At: q.At.UTC(), Events: len(records), Seen: []Seen{}, Verdicts: []rehearse.Decision{}}
 	inForce, c, err := at(versions, q.At)
 	if err != nil {
@@ -146,7 +167,7 @@ func answer(q Question, versions []declare.Version, records []record, verdicts [
 		a.Version, a.State = c.Version, string(c.State)
 	}
 	began := time.Now()
-	t := newTracer(q.Tenant, q.Campaign, q.User, versions)
+	t := newTracer(q.Tenant, q.Campaign, q.User, append(known, versions...))
 	for _, r := range records {
 		if err := t.event(r); err != nil {
 			return nil, fmt.Errorf("step the event at %s: %w", r.at, err)

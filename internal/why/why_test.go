@@ -89,7 +89,7 @@ func (s *story) late(minute, happened float64, id, name, result string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := record{schemas.Coordinates{Topic: topics.Events.Name, Partition: 3, Offset: int64(len(s.records))}, minutes(minute).UnixMilli(), b, e}
+	r := record{at: schemas.Coordinates{Topic: topics.Events.Name, Partition: 3, Offset: int64(len(s.records))}, ms: minutes(minute).UnixMilli(), value: b, event: e, in: 3}
 	s.records = append(s.records, r)
 	if err := s.stepper.Event("demo/ann", r.at, r.ms, r.value); err != nil {
 		s.t.Fatal(err)

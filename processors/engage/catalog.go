@@ -6,7 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dwellhq/dwell/processors/engage/audience"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
+	"github.com/dwellhq/dwell/processors/engage/predicate"
+	"github.com/dwellhq/dwell/processors/engage/tree"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 	"github.com/dwellhq/dwell/schemas"
 )
@@ -17,9 +20,10 @@ const Kind = "Campaign"
 // Catalog holds the campaigns of every tenant, compiled. It is never changed: a declaration makes
 // another one. A nil Catalog is empty.
 type Catalog struct {
-	entries tree[entry]    // by tenant and name
-	readers tree[[]reader] // by tenant and event
-	caps    tree[[]capOf]  // by tenant and scope
+	entries tree.Tree[entry]    // by tenant and name
+	readers tree.Tree[[]reader] // by tenant and event
+	caps    tree.Tree[[]capOf]  // by tenant and scope
+	book    audience.Book
 }
 
 // entry is what was declared under one name.
@@ -52,7 +56,7 @@ func (c *Catalog) Campaign(tenant, name string) *campaign.Campaign {
 	if c == nil {
 		return nil
 	}
-	e, _ := c.entries.get(tenant, name)
+	e, _ := c.entries.Get(tenant, name)
 	return e.campaign
 }
 
@@ -62,11 +66,14 @@ func (c *Catalog) Faults() []Fault {
 	if c == nil {
 		return nil
 	}
-	c.entries.each(func(_, _ string, e entry) {
+	c.entries.Each(func(_, _ string, e entry) {
 		if e.fault != nil {
 			all = append(all, *e.fault)
 		}
 	})
+	for _, f := range c.book.Faults() {
+		all = append(all, Fault{Tenant: f.Tenant, Name: f.Name, Version: f.Version, InForce: f.InForce, Err: f.Err})
+	}
 	slices.SortFunc(all, func(a, b Fault) int { return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Name, b.Name)) })
 	return all
 }
@@ -76,8 +83,8 @@ func (c *Catalog) reading(tenant, event string) []reader {
 	if c == nil {
 		return nil
 	}
-	rs, _ := c.readers.get(tenant, event)
-	strict, _ := c.readers.get(tenant, everyEvent)
+	rs, _ := c.readers.Get(tenant, event)
+	strict, _ := c.readers.Get(tenant, everyEvent)
 	if len(strict) == 0 {
 		return rs
 	}
@@ -88,18 +95,26 @@ func (c *Catalog) reading(tenant, event string) []reader {
 func fold(c *Catalog, key string, d *schemas.Declaration, deleted bool) *Catalog {
 	kind, rest, _ := strings.Cut(key, "/")
 	tenant, name, ok := strings.Cut(rest, "/")
-	if !ok || !strings.EqualFold(kind, Kind) {
+	if !ok {
 		return c
 	}
 	next := Catalog{}
 	if c != nil {
 		next = *c
 	}
-	old, _ := next.entries.get(tenant, name)
+	if book, mine := next.book.Fold(kind, tenant, name, d, deleted); mine {
+		next.book = book
+		return &next
+	}
+	if !strings.EqualFold(kind, Kind) {
+		return c
+	}
+	old, _ := next.entries.Get(tenant, name)
 	if deleted {
 		next.unindex(tenant, old.campaign)
 		next.recap(tenant, old.campaign, nil)
-		next.entries = next.entries.without(tenant, name)
+		next.want(tenant, old.campaign, -1)
+		next.entries = next.entries.Without(tenant, name)
 		return &next
 	}
 	declared, err := parse(tenant, name, d)
@@ -108,13 +123,15 @@ func fold(c *Catalog, key string, d *schemas.Declaration, deleted bool) *Catalog
 		if old.campaign != nil {
 			fault.InForce = old.campaign.Version
 		}
-		next.entries = next.entries.with(tenant, name, entry{old.campaign, fault})
+		next.entries = next.entries.With(tenant, name, entry{old.campaign, fault})
 		return &next
 	}
 	next.unindex(tenant, old.campaign)
 	next.index(tenant, declared)
 	next.recap(tenant, old.campaign, declared)
-	next.entries = next.entries.with(tenant, name, entry{campaign: declared})
+	next.want(tenant, old.campaign, -1)
+	next.want(tenant, declared, 1)
+	next.entries = next.entries.With(tenant, name, entry{campaign: declared})
 	return &next
 }
 
@@ -153,9 +170,16 @@ func (c *Catalog) index(tenant string, cp *campaign.Campaign) {
 				r.resets = append(r.resets, m)
 			}
 		}
-		rs, _ := c.readers.get(tenant, event)
+		rs, _ := c.readers.Get(tenant, event)
 		at, _ := slices.BinarySearchFunc(rs, r, byPriority)
-		c.readers = c.readers.with(tenant, event, slices.Insert(slices.Clone(rs), at, r))
+		c.readers = c.readers.With(tenant, event, slices.Insert(slices.Clone(rs), at, r))
+	}
+}
+
+// want counts a campaign, nil for none, among those that read what identify says. A pause keeps it.
+func (c *Catalog) want(tenant string, cp *campaign.Campaign, by int) {
+	if cp != nil && cp.State != campaign.Draft && cp.State != campaign.Archived {
+		c.book = c.book.Want(tenant, cp.UserFields(), by)
 	}
 }
 
@@ -165,12 +189,12 @@ func (c *Catalog) unindex(tenant string, cp *campaign.Campaign) {
 		return
 	}
 	for _, event := range events(&cp.Trigger) {
-		rs, _ := c.readers.get(tenant, event)
+		rs, _ := c.readers.Get(tenant, event)
 		rs = slices.DeleteFunc(slices.Clone(rs), func(r reader) bool { return r.campaign == cp })
 		if len(rs) == 0 {
-			c.readers = c.readers.without(tenant, event)
+			c.readers = c.readers.Without(tenant, event)
 		} else {
-			c.readers = c.readers.with(tenant, event, rs)
+			c.readers = c.readers.With(tenant, event, rs)
 		}
 	}
 }
@@ -200,7 +224,7 @@ func events(t *campaign.Trigger) []string {
 }
 
 // reads says what an event is to the campaign; false: nothing.
-func (r *reader) reads(e *schemas.Event, props *campaign.Properties) (trigger.Event, bool) {
+func (r *reader) reads(e *schemas.Event, props *predicate.Properties) (trigger.Event, bool) {
 	ev := trigger.Event{ID: e.Id}
 	for _, s := range r.steps {
 		if s.Event == e.Name && s.Where.Matches(props) {
@@ -221,7 +245,7 @@ func (r *reader) reads(e *schemas.Event, props *campaign.Properties) (trigger.Ev
 
 // numberOf is what an aggregate takes of an event; false: nothing. To count different values it
 // takes 53 bits of a hash: among the events of a window two of them meet once in 10^10 windows.
-func numberOf(a *campaign.Aggregate, props *campaign.Properties) (float64, bool) {
+func numberOf(a *campaign.Aggregate, props *predicate.Properties) (float64, bool) {
 	if a.Crossing.Of != trigger.Distinct {
 		return a.Field.Number(props)
 	}

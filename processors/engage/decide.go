@@ -7,6 +7,7 @@ import (
 
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
+	"github.com/dwellhq/dwell/processors/engage/predicate"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 	"github.com/dwellhq/dwell/schemas"
 )
@@ -25,10 +26,14 @@ type decision struct {
 // and takes their matches through the gates.
 func decide(t *turn, e *schemas.Event) {
 	readers := processors.Look(t, declared).reading(e.Tenant, e.Name)
-	if len(readers) == 0 && t.State.Gates == nil {
-		return
+	traits := bookOf(t).Computing(e.Tenant, e.Name)
+	if len(readers) == 0 && len(traits) == 0 && t.State.Gates == nil {
+		return // nobody asks for its properties: they stay bytes
 	}
-	props := campaign.NewProperties(e.Properties)
+	remember(t, e, readers, traits)
+	props := predicate.NewProperties(e.Properties)
+	compute(t, e, traits, props) // first, so that a campaign sees them with this event
+	props.Of(userOf(t))
 	if t.State.Gates != nil {
 		cancels(t, e, props)
 		converts(t, e, props)
@@ -40,7 +45,7 @@ func decide(t *turn, e *schemas.Event) {
 		if len(found) == 0 {
 			continue
 		}
-		if d := found[0]; reenters(t, d) {
+		if d := found[0]; admits(t, d) && reenters(t, d) {
 			passed = append(passed, d.response(t.Now))
 		}
 		if len(found) > 1 {
@@ -62,7 +67,7 @@ func gateAll(t *turn, all [][]decision) {
 				continue
 			}
 			more = true
-			if d := found[round]; reenters(t, d) {
+			if d := found[round]; admits(t, d) && reenters(t, d) {
 				passed = append(passed, d.response(t.Now))
 			}
 		}
@@ -82,7 +87,7 @@ func (d *decision) response(now time.Time) response {
 }
 
 // step takes the event to one campaign's pattern and returns what it completed.
-func step(t *turn, e *schemas.Event, r *reader, props *campaign.Properties) []decision {
+func step(t *turn, e *schemas.Event, r *reader, props *predicate.Properties) []decision {
 	ev, ok := r.reads(e, props)
 	if !ok {
 		return nil

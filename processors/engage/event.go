@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dwellhq/dwell/processors"
+	"github.com/dwellhq/dwell/processors/engage/gate"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
@@ -18,7 +19,7 @@ const MaxAhead = 24 * time.Hour
 // maxTimeMS is the end of the year 9999.
 const maxTimeMS = 253402300799999
 
-// onEvent counts an event once and lets the campaigns that read it decide.
+// onEvent takes an event to its user's row: this one, unless the id was claimed or erased.
 func onEvent(t *turn, e *schemas.Event) {
 	complete(t, e)
 	if err := check(t.Key, e); err != nil {
@@ -26,6 +27,18 @@ func onEvent(t *turn, e *schemas.Event) {
 		refuse(t, e.Id[:min(len(e.Id), schemas.MaxIDBytes)], err)
 		return
 	}
+	if away(t.State) {
+		m := message(t)
+		m.Event = e
+		if elsewhere(t, m, t.At.String()) {
+			return
+		}
+	}
+	count(t, e)
+}
+
+// count counts an event of the row's user once, and decides.
+func count(t *turn, e *schemas.Event) {
 	if !firstSeen(t.State, eventHash(e.Id), t.Now) {
 		t.Same()
 		emit(t, &schemas.Verdict{Verdict: Duplicate, EventId: e.Id, EventTimeMs: e.TimeMs}, t.At.String(), nil)
@@ -35,7 +48,9 @@ func onEvent(t *turn, e *schemas.Event) {
 	processors.EmitFact(t, topics.Facts, factOf(e, t.At))
 	if e.Type == "identify" {
 		rememberZone(t.State, e.Traits)
+		learn(t, e)
 	}
+	claim(t, e)
 	if e.Type == "identify" || e.Type == "alias" {
 		return // profiles will read them; no campaign does
 	}
@@ -80,4 +95,60 @@ func factOf(e *schemas.Event, at schemas.Coordinates) *schemas.Fact {
 		Path: e.Path, Referrer: e.Referrer, UserAgent: e.UserAgent, Address: e.Address, Source: e.Source,
 		Properties: e.Properties, At: at,
 	}
+}
+
+// answers are the verdicts that a channel's answers become, by status.
+var answers = map[string]string{
+	"pushed": "PUSHED", "seen": "SEEN", "clicked": "CLICKED", "dismissed": "DISMISSED", "expired": "EXPIRED", "failed": "FAILED",
+}
+
+// onDelivery takes a channel's answer to its user's row. The same answer to the same action counts once.
+func onDelivery(t *turn, d *schemas.Delivery) {
+	if err := checkDelivery(t.Key, d); err != nil {
+		t.Same()
+		refuse(t, "", err)
+		return
+	}
+	if away(t.State) {
+		m := message(t)
+		m.Delivery = d
+		if elsewhere(t, m, "") {
+			return
+		}
+	}
+	answered(t, d)
+}
+
+// answered records what became of an action of the row's user.
+func answered(t *turn, d *schemas.Delivery) {
+	if !firstSeen(t.State, deliveryHash(d.ActionId, d.Status), t.Now) {
+		t.Same()
+		return
+	}
+	defer watch(t)
+	if g := t.State.Gates; d.Status == "expired" || d.Status == "failed" {
+		gate.Release(g.GetSpends(), actionHash(d.ActionId))
+	} else {
+		gate.Shown(g.GetSpends(), actionHash(d.ActionId))
+	}
+	emit(t, &schemas.Verdict{
+		Campaign: d.Campaign, Version: d.Version, Variant: d.Variant, Verdict: answers[d.Status], Channel: d.Channel,
+		MatchId: d.MatchId, ActionId: d.ActionId,
+	}, "", &detail{DeliveredMS: d.TimeMs, Error: d.Error})
+}
+
+// checkDelivery says why a delivery cannot be this key's.
+func checkDelivery(key string, d *schemas.Delivery) error {
+	var faults []error
+	tenant, user := schemas.SplitKey(key)
+	if tenant != d.Tenant || user != d.User || !strings.Contains(key, "/") {
+		faults = append(faults, fmt.Errorf("key: %q is not %q", key, schemas.Key(d.Tenant, d.User)))
+	}
+	if d.ActionId == "" || len(d.ActionId) > schemas.MaxIDBytes {
+		faults = append(faults, fmt.Errorf("action: an id of %d bytes, 1 to %d are taken", len(d.ActionId), schemas.MaxIDBytes))
+	}
+	if answers[d.Status] == "" {
+		faults = append(faults, fmt.Errorf("status: %q is none of pushed, seen, clicked, dismissed, expired, failed", d.Status))
+	}
+	return errors.Join(faults...)
 }

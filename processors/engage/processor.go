@@ -18,8 +18,10 @@ var Processor = processors.Define(processors.Processor[schemas.EngageRow]{
 	Inputs: []processors.Input[schemas.EngageRow]{
 		processors.On(topics.Events, onEvent),
 		processors.On(topics.Deliveries, onDelivery),
+		processors.On(topics.Identities, onIdentity),
+		processors.On(topics.Members, onMember),
 	},
-	Outputs: []*topics.Spec{topics.Facts.Spec, topics.Verdicts.Spec},
+	Outputs: []*topics.Spec{topics.Facts.Spec, topics.Verdicts.Spec, topics.Traits.Spec, topics.Erasures.Spec},
 	Whole:   []processors.AnyWhole{declared},
 	Wake:    onWake,
 	Row:     rowCodec{},

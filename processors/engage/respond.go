@@ -31,11 +31,17 @@ type response struct {
 	waited bool
 }
 
-// respond takes responses through the gates DELAY, QUIET, PRIORITY, CAP, CONTROL, EXPIRED and SENT.
+// respond takes responses through the gates AUDIENCE once more, where they waited, DELAY, QUIET, PRIORITY, CAP, CONTROL, EXPIRED and SENT.
 // Those that are not held back by the first two compete for their slots: what comes of one event, or
 // is due at one moment.
 func respond(t *turn, all []response) {
-	ready := slices.DeleteFunc(all, func(m response) bool { return delays(t, m) || quiet(t, m) })
+	ready := slices.DeleteFunc(all, func(m response) bool {
+		if m.waited && dismissed(t, m) || delays(t, m) || quiet(t, m) {
+			return true
+		}
+		// What did not wait was asked at its match, just now.
+		return !m.waited && m.campaign.Audience != nil && !m.campaign.Audience.Match && dismissed(t, m)
+	})
 	slices.SortStableFunc(ready, func(a, b response) int {
 		return cmp.Or(cmp.Compare(b.campaign.Priority, a.campaign.Priority), cmp.Compare(a.campaign.Name, b.campaign.Name))
 	})
@@ -203,7 +209,7 @@ func (c *Catalog) reach(tenant string, scope uint64) (r gate.Reach) {
 	if c == nil {
 		return r
 	}
-	all, _ := c.caps.get(tenant, strconv.FormatUint(scope, 36))
+	all, _ := c.caps.Get(tenant, strconv.FormatUint(scope, 36))
 	for _, o := range all {
 		r.Max, r.Per = max(r.Max, o.cap.Max), max(r.Per, o.cap.Per)
 	}
@@ -220,11 +226,11 @@ func (c *Catalog) recap(tenant string, before, after *campaign.Campaign) {
 		s := gate.Subject{Campaign: cp.Name, Channel: cp.Channels[0].Type, Tags: cp.Tags}
 		for _, limit := range cp.Caps {
 			key := strconv.FormatUint(limit.Key(s), 36)
-			all, _ := c.caps.get(tenant, key)
+			all, _ := c.caps.Get(tenant, key)
 			if all = change(slices.Clone(all), limit); len(all) > 0 {
-				c.caps = c.caps.with(tenant, key, all)
+				c.caps = c.caps.With(tenant, key, all)
 			} else {
-				c.caps = c.caps.without(tenant, key)
+				c.caps = c.caps.Without(tenant, key)
 			}
 		}
 	}

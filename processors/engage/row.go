@@ -1,13 +1,18 @@
 package engage
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/engage/gate"
+	"github.com/dwellhq/dwell/processors/engage/identity"
+	"github.com/dwellhq/dwell/processors/engage/profile"
+	"github.com/dwellhq/dwell/processors/engage/tree"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 	"github.com/dwellhq/dwell/schemas"
 )
@@ -41,7 +46,10 @@ func (c rowCodec) Decode(b []byte) (*schemas.EngageRow, error) {
 	if len(r.RecentIds) != len(r.RecentS) || len(r.RecentIds) > RecentIDs || !slices.IsSorted(r.RecentS) {
 		return nil, fmt.Errorf("%w: engage row: %d recent ids with %d times", schemas.ErrUndecodable, len(r.RecentIds), len(r.RecentS))
 	}
-	if err := gate.Check(r.Gates); err != nil {
+	if err := errors.Join(gate.Check(r.Gates), identity.Check(r)); err != nil {
+		return nil, fmt.Errorf("%w: engage row: %w", schemas.ErrUndecodable, err)
+	}
+	if err := profile.Check(r.Profile); err != nil {
 		return nil, fmt.Errorf("%w: engage row: %w", schemas.ErrUndecodable, err)
 	}
 	for i, t := range r.Triggers {
@@ -76,7 +84,7 @@ func progress(t *turn, tenant string, r *reader) *schemas.TriggerRow {
 		return p
 	}
 	p := row.Triggers[i]
-	if p.Pattern != c.PatternHash || slices.ContainsFunc(states(p), func(s trigger.State) bool { return !r.machine.Fits(s) }) {
+	if p.Pattern != c.PatternHash || !fitsAll(r.machine, p) {
 		p.Pattern = c.PatternHash
 		restart(p)
 	}
@@ -84,6 +92,11 @@ func progress(t *turn, tenant string, r *reader) *schemas.TriggerRow {
 		p.Shadow, p.Fired, p.LastMatchMs = false, 0, 0
 	}
 	return p
+}
+
+// fitsAll says whether a progress may be one of this machine.
+func fitsAll(m trigger.Machine, p *schemas.TriggerRow) bool {
+	return m.Fits(state(p)) && !slices.ContainsFunc(p.Parts, func(part *schemas.TriggerPart) bool { return !m.Fits(partState(p, part)) })
 }
 
 // forgetGone drops the progress with campaigns that are declared no more.
@@ -136,6 +149,9 @@ func keepPart(p *schemas.TriggerRow, part *schemas.TriggerPart, s trigger.State)
 
 // bound keeps a row's events within maxEntryBytes, at the cost of the oldest of p.
 func bound(row *schemas.EngageRow, p *schemas.TriggerRow) {
+	if entries(row)*maxEntry <= maxEntryBytes {
+		return
+	}
 	size := 0
 	for _, t := range row.Triggers {
 		size += sizeOf(state(t))
@@ -154,6 +170,20 @@ func bound(row *schemas.EngageRow, p *schemas.TriggerRow) {
 		size = shrink(&s, size)
 		keepPart(p, part, s)
 	}
+}
+
+// maxEntry is the most that one event costs.
+const maxEntry = schemas.MaxIDBytes + entryBytes + stepBytes + numberBytes
+
+// entries are a row's events.
+func entries(row *schemas.EngageRow) (n int) {
+	for _, t := range row.Triggers {
+		n += len(t.EventIds)
+		for _, part := range t.Parts {
+			n += len(part.EventIds)
+		}
+	}
+	return n
 }
 
 func sizeOf(s trigger.State) int {
@@ -176,9 +206,13 @@ func shrink(s *trigger.State, size int) int {
 }
 
 // onWake forgets a user of whom nothing was heard for RecentFor, or for as long as a match may
-// still reach back if that is longer. What stays is the re-entry that was spent.
+// still reach back if that is longer. What stays is the re-entry that was spent, and which ids point here.
 func onWake(t *turn) {
 	row := t.State
+	if away(row) { // a pointer that nobody used for long
+		t.Forget()
+		return
+	}
 	tenant, _ := schemas.SplitKey(t.Key)
 	catalog := processors.Look(t, declared)
 	respondDue(t)
@@ -207,10 +241,46 @@ func onWake(t *turn) {
 	for _, p := range row.Triggers {
 		restart(p)
 	}
-	if forgetGates(t) {
+	changes := forgetProfile(t)
+	if forgetGates(t) || changes {
 		t.WakeAt(t.Now.Add(RecentFor))
 	}
-	if len(row.Triggers) == 0 && row.Gates == nil {
+	if pointers := identity.Idle(row); len(row.Triggers) == 0 && row.Gates == nil && row.Profile == nil && !pointers {
 		t.Forget()
 	}
 }
+
+// What a row remembers of the ids that were stepped.
+const (
+	// RecentIDs is how many ids are remembered; the oldest make room.
+	RecentIDs = 512
+	// RecentFor is how long an id is remembered, by record time.
+	RecentFor = 7 * 24 * time.Hour
+)
+
+// firstSeen remembers an id and says whether it is new. now is the record's time. Ids are told
+// apart by 64 bits: among 512, two meet once in 10^14 events.
+func firstSeen(row *schemas.EngageRow, id uint64, now time.Time) bool {
+	s, oldest := seconds(now), seconds(now.Add(-RecentFor))
+	drop, _ := slices.BinarySearch(row.RecentS, oldest)
+	row.RecentIds, row.RecentS = row.RecentIds[drop:], row.RecentS[drop:]
+	if slices.Contains(row.RecentIds, id) {
+		return false
+	}
+	// Sliding along a slice moves its ids only when its capacity ends, once in hundreds of events.
+	over := max(0, len(row.RecentIds)+1-RecentIDs)
+	row.RecentIds = append(row.RecentIds[over:], id)
+	row.RecentS = append(row.RecentS[over:], s)
+	return true
+}
+
+// eventHash and deliveryHash are what a row remembers of an event and of a channel's answer.
+func eventHash(id string) uint64 { return hashOf("e", id) }
+
+func deliveryHash(action, status string) uint64 { return hashOf("d:"+action, status) }
+
+// seconds is Unix time as a row keeps it, up to the year 2106.
+func seconds(t time.Time) uint32 { return uint32(min(max(0, t.Unix()), math.MaxUint32)) }
+
+// hashOf is what rows keep of two strings.
+func hashOf(a, b string) uint64 { return tree.Hash(a, b) }

@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 	_ "time/tzdata"
 
 	"github.com/dwellhq/dwell/processors/engage/campaign"
+	"github.com/dwellhq/dwell/processors/engage/identity"
 	"github.com/dwellhq/dwell/processors/proctest"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
@@ -22,14 +24,19 @@ import (
 // A story is a file of lines; # starts a comment:
 //
 //	campaign FILE [FROM -> TO]...      declares testdata/campaigns/FILE with words replaced
-//	retract NAME                       takes a campaign away
+//	retract NAME                       takes a campaign away; KIND/NAME something else
+//	member NAME VERSION [USER]         puts a user into a version of an uploaded audience
+//	current NAME VERSION               makes a version of it the one that counts
 //	M:SS EVENT [k=v]... [=> WANT]      an event that arrives when it happens
 //	arrives M:SS at M:SS EVENT ...     an event that arrives later, or earlier
 //	deliver M:SS NAME STATUS [=> WANT] a channel's answer to the newest action of a campaign
+//	erase M:SS USER [=> WANT]          an operator's command; lift M:SS USER takes it back
+//	row USER BYTES                     the user's row has at most so many bytes, 0: it is gone, and no deadline but that of a pointer
 //	again => WANT                      the record before, once more
 //	passes M:SS [=> WANT]              time goes by without a record
 //
-// M:SS is time since proctest.Start, or a time such as 2026-03-28T23:30Z. id=, user= and tenant= are fields of the event, everything
+// M:SS is time since proctest.Start, or a time such as 2026-03-28T23:30Z. id=, user=, anon=, prev= and tenant= are fields of the event
+// (with anon= and no user= it has no user id), everything
 // else properties. WANT lists verdicts in order, separated by commas: VERDICT [CAMPAIGN] [(EVENT
 // IDS)] [{DETAIL}], where a detail is a part of the verdict's. Without => no verdict may come. A
 // SENT that is not in shadow must come with its action, and nothing else with one.
@@ -77,7 +84,21 @@ func (s *story) tell(text string) {
 		s.declare(words[1], strings.TrimPrefix(strings.TrimSpace(act), "campaign "+words[1]))
 		return
 	case "retract":
-		s.run.Retract(topics.Declarations.Name, "Campaign/demo/"+words[1])
+		kind, name, ok := strings.Cut(words[1], "/")
+		if !ok {
+			kind, name = "Campaign", words[1]
+		}
+		s.run.Retract(topics.Declarations.Name, kind+"/demo/"+name)
+		return
+	case "current":
+		proctest.Declare(s.run, topics.Declarations, "List/demo/"+words[1], &schemas.Declaration{Kind: "List", Tenant: "demo", Name: words[1], Version: words[2]})
+		return
+	case "member":
+		s.member(words[1], words[2], append(words[3:], "ann")[0])
+	case "erase", "lift":
+		s.erase(s.clock(words[1]), words[2], words[0] == "lift")
+	case "row":
+		s.row(words[1], words[2])
 		return
 	case "again":
 	case "passes":
@@ -127,14 +148,34 @@ func (s *story) declare(file, changes string) {
 // declareSource declares every campaign of a source.
 func declareSource(t testing.TB, r *proctest.Run, tenant, source string) {
 	t.Helper()
-	all, err := campaign.Parse("story.yaml", []byte(source))
+	all, err := campaign.ParseFile("story.yaml", []byte(source))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range all {
-		proctest.Declare(r, topics.Declarations, "Campaign/"+tenant+"/"+c.Name, &schemas.Declaration{
-			Kind: "Campaign", Tenant: tenant, Name: c.Name, Version: c.Version, Source: c.Source, File: "story.yaml",
+	declare := func(kind, name, version string, source []byte) {
+		proctest.Declare(r, topics.Declarations, kind+"/"+tenant+"/"+name, &schemas.Declaration{
+			Kind: kind, Tenant: tenant, Name: name, Version: version, Source: source, File: "story.yaml",
 		})
+	}
+	for _, a := range all.Audiences {
+		declare("Audience", a.Name, a.Version, a.Source)
+	}
+	for _, v := range all.Traits {
+		declare("Trait", v.Name, v.Version, v.Source)
+	}
+	for _, c := range all.Campaigns {
+		declare("Campaign", c.Name, c.Version, c.Source)
+	}
+}
+
+func (s *story) member(audience, version, user string) {
+	n, err := strconv.ParseInt(version, 10, 64)
+	if err != nil {
+		s.t.Fatalf("%s: %v", s.line, err)
+	}
+	s.last = func() {
+		m := &schemas.Member{Tenant: "demo", User: user, Audience: audience, Version: n}
+		proctest.Send(s.run, topics.Members, schemas.Key(m.Tenant, m.User), m)
 	}
 }
 
@@ -151,12 +192,18 @@ func (s *story) event(arrives, at time.Time, words []string) {
 			e.Id = v
 		case "user":
 			e.UserId = v
+		case "anon":
+			if e.AnonymousId = v; !strings.Contains(" "+strings.Join(words, " "), " user=") {
+				e.UserId = ""
+			}
+		case "prev":
+			e.PreviousId = v
 		case "tenant":
 			e.Tenant = v
 		default:
-			var number float64
-			if json.Unmarshal([]byte(v), &number) == nil {
-				props[k] = number
+			var value any
+			if json.Unmarshal([]byte(v), &value) == nil { // a number, true, false or null
+				props[k] = value
 			} else {
 				props[k] = v
 			}
@@ -170,6 +217,27 @@ func (s *story) event(arrives, at time.Time, words []string) {
 	}
 	s.run.Advance(arrives.Sub(s.run.Now()))
 	s.last = func() { proctest.Send(s.run, topics.Events, e.Key(), e) }
+}
+
+func (s *story) erase(at time.Time, user string, lift bool) {
+	s.run.Advance(at.Sub(s.run.Now()))
+	m := &schemas.Identity{Tenant: "demo", User: user, Erase: &schemas.Erase{Request: "r" + at.Format("0405"), Lift: lift}}
+	s.last = func() { proctest.Send(s.run, topics.Identities, schemas.Key(m.Tenant, m.User), m) }
+}
+
+func (s *story) row(user, bytes string) {
+	most, err := strconv.Atoi(bytes)
+	if err != nil {
+		s.t.Fatalf("%s: %v", s.line, err)
+	}
+	b := s.run.Row(schemas.Key("demo", user))
+	var e schemas.Row
+	if err := e.UnmarshalVT(b); err != nil {
+		s.t.Fatal(err)
+	}
+	if until := e.WakeMs - s.run.Now().UnixMilli(); len(b) > most || e.WakeMs != 0 && until < identity.PointerRenew.Milliseconds() {
+		s.t.Errorf("%s: the row has %d bytes, and is to wake at %d", s.line, len(b), e.WakeMs)
+	}
 }
 
 func (s *story) deliver(at time.Time, name, status string) {

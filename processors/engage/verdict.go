@@ -22,6 +22,10 @@ const (
 	// Dropped: of a campaign with correlate, the progress of the value that was longest unseen made
 	// room for another one.
 	Dropped = "DROPPED"
+	// Overfull: an identify call said more than a row keeps of a user.
+	Overfull = "OVERFULL"
+	// Outside: the user is not in the campaign's audience.
+	Outside = "AUDIENCE"
 	// Reentry: the user was reached before.
 	Reentry = "REENTRY"
 	// Delay: the response waits for the end of its delay.
@@ -75,6 +79,10 @@ type detail struct {
 
 	DeliveredMS int64 `json:"delivered_ms,omitempty"`
 
+	SinceMS int64    `json:"since_ms,omitempty"`
+	Claimed []string `json:"claimed,omitempty"`
+	Owner   string   `json:"owner,omitempty"`
+
 	Reason  string `json:"reason,omitempty"`
 	Pending int    `json:"pending,omitempty"`
 	DelayMS int64  `json:"delay_ms,omitempty"`
@@ -91,6 +99,13 @@ type detail struct {
 	Holdout       uint32  `json:"holdout,omitempty"`
 	Salt          string  `json:"salt,omitempty"`
 	VariantBucket *uint32 `json:"variant_bucket,omitempty"`
+
+	Check       string         `json:"check,omitempty"`
+	Failed      string         `json:"failed,omitempty"`
+	Audience    string         `json:"audience,omitempty"`
+	ListVersion int64          `json:"list_version,omitempty"`
+	Where       string         `json:"where,omitempty"`
+	User        map[string]any `json:"user,omitempty"`
 
 	DecidedMS int64 `json:"decided_ms,omitempty"`
 	AfterMS   int64 `json:"after_ms,omitempty"`

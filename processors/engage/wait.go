@@ -10,6 +10,7 @@ import (
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/processors/engage/gate"
+	"github.com/dwellhq/dwell/processors/engage/predicate"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 	"github.com/dwellhq/dwell/schemas"
 )
@@ -102,7 +103,7 @@ func leave(row *schemas.EngageRow, gone func(*schemas.PendingResponse) bool) {
 }
 
 // cancels lets an event cancel the responses that wait for their time.
-func cancels(t *turn, e *schemas.Event, props *campaign.Properties) {
+func cancels(t *turn, e *schemas.Event, props *predicate.Properties) {
 	catalog := processors.Look(t, declared)
 	leave(t.State, func(p *schemas.PendingResponse) bool {
 		c := catalog.Campaign(e.Tenant, p.Campaign)
@@ -140,7 +141,7 @@ func await(t *turn, m response, kind uint32, variant string) {
 }
 
 // converts lets an event convert the matches that were sent, or held out, before it.
-func converts(t *turn, e *schemas.Event, props *campaign.Properties) {
+func converts(t *turn, e *schemas.Event, props *predicate.Properties) {
 	g, now, catalog := t.State.Gates, t.Now.UnixMilli(), processors.Look(t, declared)
 	g.Awaited = slices.DeleteFunc(g.Awaited, func(a *schemas.AwaitedConversion) bool {
 		c := catalog.Campaign(e.Tenant, a.Campaign)

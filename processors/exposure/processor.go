@@ -22,7 +22,7 @@ const commitInterval = 200 * time.Millisecond
 // totals are cumulative. Their ids are unique per user, the same on every replay, and no interval of
 // commits, restart or late wake changes them.
 //
-// A frame that is invalid, does not fit its key, came twice or is late for a closed page view leaves
+// Frames of a user whom an operator has erased are passed over. A frame that is invalid, does not fit its key, came twice or is late for a closed page view leaves
 // the row as it is and no trace; pure code has nothing to count with. The raw log still has it.
 func New(p Policy) *processors.Def {
 	m, err := NewMachine(p)
@@ -31,7 +31,7 @@ func New(p Policy) *processors.Def {
 	}
 	return processors.Define(processors.Processor[schemas.ExposureRow]{
 		Name:     "exposure",
-		Inputs:   []processors.Input[schemas.ExposureRow]{processors.On(topics.Frames, m.onFrame)},
+		Inputs:   []processors.Input[schemas.ExposureRow]{processors.On(topics.Frames, m.onFrame), processors.On(topics.Erasures, onErasure)},
 		Outputs:  []*topics.Spec{topics.Exposures.Spec},
 		Wake:     m.onWake,
 		Row:      schemas.Proto[schemas.ExposureRow, *schemas.ExposureRow]{},
@@ -41,6 +41,10 @@ func New(p Policy) *processors.Def {
 }
 
 func (m Machine) onFrame(t *processors.Turn[schemas.ExposureRow], f *schemas.Frame) {
+	if t.State.SuppressedMs != 0 {
+		t.Same()
+		return
+	}
 	if f.ReceivedMs == 0 { // no gateway took it
 		f.ReceivedMs = t.Now.UnixMilli()
 	}
@@ -50,6 +54,22 @@ func (m Machine) onFrame(t *processors.Turn[schemas.ExposureRow], f *schemas.Fra
 		return
 	}
 	m.end(t, entries)
+}
+
+// onErasure forgets a user; of one whose frames must not count from now on a marker stays. Entries that
+// went out stay, and fills that were open get no closing entry.
+func onErasure(t *processors.Turn[schemas.ExposureRow], e *schemas.Erasure) {
+	if t.Key != schemas.Key(e.Tenant, e.User) || e.Suppressed && t.State.SuppressedMs != 0 {
+		t.Same()
+		return
+	}
+	if !e.Suppressed {
+		t.Forget()
+		return
+	}
+	t.State.Reset()
+	t.State.SuppressedMs = max(1, t.Now.UnixMilli())
+	t.WakeAt(time.Time{})
 }
 
 func (m Machine) onWake(t *processors.Turn[schemas.ExposureRow]) {

@@ -25,6 +25,9 @@ type Run struct {
 	views []any
 	next  map[string]int64
 	out   []processors.Emission
+	// tables are the rows of Def.Tables, loop what was sent and not stepped yet.
+	tables tables
+	loop   []processors.Emission
 }
 
 // Start is the time at which a Run begins.
@@ -36,14 +39,17 @@ func New(t testing.TB, def *processors.Def) *Run {
 	for _, w := range def.Whole {
 		r.views = append(r.views, w.Zero())
 	}
+	for range def.Tables {
+		r.tables = append(r.tables, map[string][]byte{})
+	}
 	return r
 }
 
 // Now is the clock.
 func (r *Run) Now() time.Time { return r.now }
 
-// Send delivers one record at the current time.
-func Send[T any](r *Run, topic topics.Topic[T], key string, rec T) {
+// Send delivers one record at the current time, then what that sends through the loop. It returns r.
+func Send[T any](r *Run, topic topics.Topic[T], key string, rec T) *Run {
 	r.t.Helper()
 	b, err := topic.Codec.Append(nil, rec)
 	if err != nil {
@@ -52,6 +58,7 @@ func Send[T any](r *Run, topic topics.Topic[T], key string, rec T) {
 	if err := r.SendBytes(topic.Name, key, b); err != nil {
 		r.t.Fatalf("proctest: %v", err)
 	}
+	return r
 }
 
 // SendBytes delivers one record as bytes and returns the step's error.
@@ -61,10 +68,21 @@ func (r *Run) SendBytes(topic, key string, value []byte) error {
 	if i < 0 {
 		r.t.Fatalf("proctest: %s does not read %s", r.def.Name, topic)
 	}
+	if err := r.deliver(i, r.now.UnixMilli(), key, value); err != nil {
+		return err
+	}
+	r.goRound()
+	return nil
+}
+
+// deliver steps one record of input i.
+func (r *Run) deliver(i int, ms int64, key string, value []byte) error {
+	r.t.Helper()
+	topic := r.def.Inputs[i].Name
 	at := schemas.Coordinates{Topic: topic, Offset: r.next[topic]}
 	r.next[topic]++
 	return r.step(key, func(c *processors.Call) error {
-		c.At, c.Value = at, value
+		c.At, c.Value, c.NowMS = at, value, ms
 		return r.def.Step(i, c)
 	})
 }
@@ -98,18 +116,20 @@ func (r *Run) declare(topic, key string, value []byte) {
 	}
 }
 
-// Advance moves the clock and wakes every row that is due, by deadline, then key.
-func (r *Run) Advance(d time.Duration) {
+// Advance moves the clock and wakes every row that is due, by deadline, then key; rows whose TTL is over
+// go. It returns r.
+func (r *Run) Advance(d time.Duration) *Run {
 	r.t.Helper()
 	r.now = r.now.Add(d)
 	for {
 		key, ok := r.due()
 		if !ok {
-			return
+			return r
 		}
 		if err := r.step(key, r.def.Wake); err != nil {
 			r.t.Fatalf("proctest: wake: %v", err)
 		}
+		r.goRound()
 	}
 }
 
@@ -153,7 +173,7 @@ type outcome struct {
 func (r *Run) try(key string, f func(*processors.Call) error) outcome {
 	r.t.Helper()
 	before := r.rows[key]
-	c := processors.Call{Key: key, NowMS: r.now.UnixMilli(), Row: r.decode(before), Views: r.views}
+	c := processors.Call{Key: key, NowMS: r.now.UnixMilli(), Row: r.decode(before), Views: r.views, Tables: r.tables}
 	o := outcome{err: f(&c), out: c.Out, row: before}
 	if !c.Changed {
 		return o
@@ -188,39 +208,14 @@ func (r *Run) step(key string, f func(*processors.Call) error) error {
 			r.t.Fatalf("proctest: %s emits to %s without declaring it", r.def.Name, e.Topic.Name)
 		}
 	}
-	r.out = append(r.out, first.out...)
+	for _, e := range first.out {
+		if e.Topic == r.def.Loop {
+			r.loop = append(r.loop, e)
+			continue
+		}
+		r.out = append(r.out, e)
+	}
 	return first.err
-}
-
-// Take returns, decoded, and forgets what was emitted to the topic.
-func Take[T any](r *Run, topic topics.Topic[T]) []T {
-	r.t.Helper()
-	var got []T
-	r.out = slices.DeleteFunc(r.out, func(e processors.Emission) bool {
-		if e.Topic != topic.Spec {
-			return false
-		}
-		v, err := topic.Codec.Decode(e.Value)
-		if err != nil {
-			r.t.Fatalf("proctest: decode from %s: %v", topic.Name, err)
-		}
-		got = append(got, v)
-		return true
-	})
-	return got
-}
-
-// TakeFacts returns and forgets what was emitted to a topic of blocks.
-func (r *Run) TakeFacts(topic topics.Blocks) []*schemas.Fact {
-	var got []*schemas.Fact
-	r.out = slices.DeleteFunc(r.out, func(e processors.Emission) bool {
-		if e.Topic != topic.Spec {
-			return false
-		}
-		got = append(got, e.Item.(*schemas.Fact))
-		return true
-	})
-	return got
 }
 
 // Row is the stored row of a key; nil: none.

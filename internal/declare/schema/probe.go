@@ -45,21 +45,25 @@ type holder struct {
 	node   *Node
 }
 
-// prober asks the parser.
-type prober struct{ above []holder }
+// prober asks the parser about one kind of documents.
+type prober struct {
+	kind  string
+	above []holder
+}
 
-func newProber() *prober { return &prober{} }
+func newProber(kind string) *prober { return &prober{kind: kind} }
 
 func (p *prober) document() (*Node, error) {
 	n, err := p.describe(nil)
 	if err == nil && (n == nil || n.Type != "object" || !slices.Contains(n.Fields(), "spec")) {
-		err = errors.New("campaign schema: the parser's faults do not tell what a document holds")
+		err = errors.New("schema: the parser's faults do not tell what a document holds")
 	}
 	return n, err
 }
 
-// ask parses a document with the value at the path and returns its faults by path.
-func ask(at path, value any) (map[string][]*campaign.Fault, error) {
+// ask parses a document with the value at the path and returns its faults by path. Unless asked about
+// it, the document says its kind.
+func (p *prober) ask(at path, value any) (map[string][]*campaign.Fault, error) {
 	for _, step := range slices.Backward(at) {
 		if name, ok := step.(string); ok {
 			value = map[string]any{name: value}
@@ -67,12 +71,15 @@ func ask(at path, value any) (map[string][]*campaign.Fault, error) {
 			value = []any{value}
 		}
 	}
+	if root, ok := value.(map[string]any); ok && len(at) > 0 && at[0] != "kind" {
+		root["kind"] = p.kind
+	}
 	source, err := json.Marshal(value)
 	if err != nil {
-		return nil, fmt.Errorf("campaign schema: ask about %s: %w", at, err)
+		return nil, fmt.Errorf("schema: ask about %s: %w", at, err)
 	}
 	faults := map[string][]*campaign.Fault{}
-	_, err = campaign.Parse("schema", source)
+	_, err = campaign.ParseFile("schema", source)
 	var walk func(error)
 	walk = func(err error) {
 		if f, ok := errors.AsType[*campaign.Fault](err); ok {
@@ -102,17 +109,17 @@ func what(faults []*campaign.Fault, start string) *campaign.Fault {
 // describe asks which values the place takes.
 func (p *prober) describe(at path) (*Node, error) {
 	if len(at) > maxDepth {
-		return nil, fmt.Errorf("campaign schema: %s: nests too deep", at)
+		return nil, fmt.Errorf("schema: %s: nests too deep", at)
 	}
-	object, err := ask(at, map[string]any{unknown: 1})
+	object, err := p.ask(at, map[string]any{unknown: 1})
 	if err != nil {
 		return nil, err
 	}
-	number, err := ask(at, 12345.5)
+	number, err := p.ask(at, 12345.5)
 	if err != nil {
 		return nil, err
 	}
-	word, err := ask(at, unknown)
+	word, err := p.ask(at, unknown)
 	if err != nil {
 		return nil, err
 	}
@@ -167,13 +174,16 @@ func (p *prober) plain(at path, number, word []*campaign.Fault) (*Node, error) {
 		}
 		n := &Node{Type: "string"}
 		for _, w := range words(f.Do) {
-			if good, err := ask(at, w); err != nil {
+			if good, err := p.ask(at, w); err != nil {
 				return nil, err
 			} else if len(good[at.String()]) == 0 {
 				n.Enum = append(n.Enum, w)
 			}
 		}
 		return n, nil
+	}
+	if what(number, "must be true or false") != nil {
+		return &Node{Type: "boolean"}, nil
 	}
 	if what(number, "must be text") != nil {
 		return &Node{Type: "string"}, nil
@@ -207,7 +217,7 @@ func (p *prober) object(at path, fields []string) (*Node, error) {
 // required are the fields that are missing from an empty object, and still are when any other one is
 // there: of several of which one must be there, as the kinds of a pattern, none is required.
 func (p *prober) required(at path, fields []string) ([]string, error) {
-	empty, err := ask(at, map[string]any{})
+	empty, err := p.ask(at, map[string]any{})
 	if err != nil {
 		return nil, err
 	}
@@ -221,11 +231,13 @@ func (p *prober) required(at path, fields []string) ([]string, error) {
 			if !needed || other == f {
 				continue
 			}
-			with, err := ask(at, map[string]any{other: 12345.5})
-			if err != nil {
-				return nil, err
+			for _, value := range []any{12345.5, true} {
+				with, err := p.ask(at, map[string]any{other: value})
+				if err != nil {
+					return nil, err
+				}
+				needed = needed && missing(with, f)
 			}
-			needed = missing(with, f)
 		}
 		if needed {
 			all = append(all, f)

@@ -1,4 +1,4 @@
-// Package schema makes the JSON schema of campaign files, for editors. It asks the parser itself: it
+// Package schema makes the JSON schemas of campaign, audience and trait files, for editors. It asks the parser itself: it
 // gives it documents and reads from the faults which fields there are, of which kind and within which
 // bounds. So the schema says what this program takes, and nothing has to be kept in step by hand.
 package schema
@@ -6,6 +6,9 @@ package schema
 import (
 	"maps"
 	"slices"
+	"strings"
+
+	"github.com/dwellhq/dwell/processors/engage/campaign"
 )
 
 // Node is a JSON schema (draft 2020-12), as far as campaign files need it.
@@ -31,12 +34,22 @@ type Node struct {
 
 // Campaign is the schema of a campaign document. An error says that the parser's answers made no
 // sense: then it has changed in a way that this package does not know.
-func Campaign() (*Node, error) {
-	n, err := newProber().document()
+func Campaign() (*Node, error) { return of(campaign.CampaignKind) }
+
+// Audience is Campaign for an audience document.
+func Audience() (*Node, error) { return of(campaign.AudienceKind) }
+
+// Trait is Campaign for a trait document.
+func Trait() (*Node, error) { return of(campaign.TraitKind) }
+
+// of is the schema of a kind. All kinds are one word to the parser; a schema takes its own.
+func of(kind string) (*Node, error) {
+	n, err := newProber(kind).document()
 	if err != nil {
 		return nil, err
 	}
-	n.Schema, n.Title = "https://json-schema.org/draft/2020-12/schema", "dwell campaign"
+	n.Properties["kind"].Enum = []any{kind}
+	n.Schema, n.Title = "https://json-schema.org/draft/2020-12/schema", "dwell "+strings.ToLower(kind)
 	return n, nil
 }
 

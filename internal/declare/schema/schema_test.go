@@ -52,6 +52,10 @@ func faults(root, n *Node, at string, v any) []string {
 		if s, ok := v.(string); !ok || n.Pattern != "" && !regexp.MustCompile(n.Pattern).MatchString(s) {
 			return []string{fmt.Sprintf("%s: %v", at, v)}
 		}
+	case "boolean":
+		if _, ok := v.(bool); !ok {
+			return []string{fmt.Sprintf("%s: %v", at, v)}
+		}
 	case "integer":
 		f, ok := v.(float64)
 		if !ok || f != float64(int64(f)) || n.Minimum != nil && int64(f) < *n.Minimum || n.Maximum != nil && int64(f) > *n.Maximum {
@@ -102,10 +106,12 @@ func values(m map[string]*Node) []*Node {
 	return all
 }
 
-// printed is the schema as users get it.
-func printed(t *testing.T) *Node {
+// printed is the schema of campaigns as users get it.
+func printed(t *testing.T) *Node { return printedOf(t, Campaign) }
+
+func printedOf(t *testing.T, of func() (*Node, error)) *Node {
 	t.Helper()
-	n, err := Campaign()
+	n, err := of()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +151,7 @@ func documents(t *testing.T, source []byte) []any {
 }
 
 func TestEveryGoodFileOfTheRepositoryFitsTheSchema(t *testing.T) {
-	schema := printed(t)
+	schemas := map[any]*Node{"Campaign": printed(t), "Audience": printedOf(t, Audience), "Trait": printedOf(t, Trait)}
 	n := 0
 	for _, glob := range []string{"../../../examples/campaigns/*.yaml", "../../../processors/engage/testdata/campaigns/*.yaml"} {
 		files, err := filepath.Glob(glob)
@@ -159,6 +165,7 @@ func TestEveryGoodFileOfTheRepositoryFitsTheSchema(t *testing.T) {
 			}
 			for _, doc := range documents(t, source) {
 				n++
+				schema := schemas[doc.(map[string]any)["kind"]]
 				if got := faults(schema, schema, "", doc); len(got) > 0 {
 					t.Errorf("%s: %v", f, got)
 				}
@@ -173,7 +180,7 @@ func TestEveryGoodFileOfTheRepositoryFitsTheSchema(t *testing.T) {
 // good is a file that uses what the schema says of each kind of field.
 const good = `{apiVersion: dwell/v1, kind: Campaign, metadata: {name: a, tags: [x]}, spec: {state: live,
   trigger: {pattern: {count: {event: page, where: 'event.a == 1', times: 2}}, until: [{event: out}], within: 1d12h, window: sliding},
-  reentry: {mode: cooldown, every: 24h}, audience: {}, priority: -5, slot: s, response: {expire_after: 30s},
+  reentry: {mode: cooldown, every: 24h}, audience: {include: [vip], check: [send]}, on_edit: reset, priority: -5, slot: s, response: {expire_after: 30s},
   channels: [{type: popup, content: x}]}}`
 
 func TestParserAndSchemaAgree(t *testing.T) {
@@ -200,7 +207,8 @@ func TestParserAndSchemaAgree(t *testing.T) {
 		"no content":            {", content: x", ""},
 		"a field of a matcher":  {"{event: out}", "{event: out, wher: x}"},
 		"an unknown mode":       {"mode: cooldown", "mode: never"},
-		"not built yet":         {"audience: {}", "audience: {include: [vip]}"},
+		"not built yet":         {"on_edit: reset", "on_edit: replay"},
+		"a field of audience":   {"check: [send]", "checks: [send]"},
 	} {
 		bad := strings.Replace(good, edit[0], edit[1], 1)
 		if bad == good {
@@ -231,5 +239,32 @@ func TestSchemaNamesTheFieldsOfAFile(t *testing.T) {
 	}
 	if n.Schema != "https://json-schema.org/draft/2020-12/schema" {
 		t.Errorf("$schema is %q", n.Schema)
+	}
+}
+
+func TestTraitsAndAudiencesHaveASchemaOfTheirOwn(t *testing.T) {
+	trait, audience := printedOf(t, Trait), printedOf(t, Audience)
+	for source, want := range map[string]struct {
+		schema *Node
+		fine   bool
+	}{
+		`{apiVersion: dwell/v1, kind: Trait, metadata: {name: a}, spec: {event: bet, where: 'event.a > 1', compute: sum, field: event.amount, over: 7d, pane: 6h}}`: {trait, true},
+		`{apiVersion: dwell/v1, kind: Trait, metadata: {name: a}, spec: {event: bet, compute: decayed, half_life: 7d}}`:                                             {trait, true},
+		`{apiVersion: dwell/v1, kind: Trait, metadata: {name: a}, spec: {keep: true}}`:                                                                              {trait, true},
+		`{apiVersion: dwell/v1, kind: Trait, metadata: {name: a}, spec: {event: bet, compute: summ}}`:                                                               {trait, false},
+		`{apiVersion: dwell/v1, kind: Trait, metadata: {name: a}, spec: {event: bet, compute: count, over: long}}`:                                                  {trait, false},
+		`{apiVersion: dwell/v1, kind: Trait, metadata: {name: a}, spec: {keep: yes please}}`:                                                                        {trait, false},
+		`{apiVersion: dwell/v1, kind: Trait, metadata: {}, spec: {keep: true}}`:                                                                                     {trait, false},
+		`{apiVersion: dwell/v1, kind: Audience, metadata: {name: a}, spec: {list: true}}`:                                                                           {audience, true},
+		`{apiVersion: dwell/v1, kind: Audience, metadata: {name: a}, spec: {where: 'user.a == 1'}}`:                                                                 {audience, true},
+		`{apiVersion: dwell/v1, kind: Audience, metadata: {name: a}, spec: {list: all}}`:                                                                            {audience, false},
+		`{apiVersion: dwell/v1, kind: Audience, metadata: {name: a}, spec: {member: [a]}}`:                                                                          {audience, false},
+	} {
+		if got := faults(want.schema, want.schema, "", documents(t, []byte(source))[0]); (len(got) == 0) != want.fine {
+			t.Errorf("%s: the schema says %v", source, got)
+		}
+		if _, err := campaign.ParseFile("f", []byte(source)); (err == nil) != want.fine {
+			t.Errorf("%s: the parser says %v", source, err)
+		}
 	}
 }

@@ -1,11 +1,12 @@
-// Package campaign reads campaign files: YAML goes in, checked and compiled campaigns come out, or
-// every fault of the file with its line, its path and what to do about it. A file that asks for
+// Package campaign reads campaign files: YAML goes in, checked and compiled campaigns, audiences and
+// traits come out, or every fault of the file with its line, its path and what to do about it. A file that asks for
 // something that is not built yet is refused, never half obeyed.
 package campaign
 
 import (
 	"time"
 
+	"github.com/dwellhq/dwell/processors/engage/predicate"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 )
 
@@ -32,9 +33,11 @@ type Campaign struct {
 	Name string
 	Tags []string
 	// State is set in every file.
-	State   State
-	Trigger Trigger
-	Reentry trigger.Reentry
+	State State
+	// Audience says who may get it; nil: everybody.
+	Audience *Admission
+	Trigger  Trigger
+	Reentry  trigger.Reentry
 	Response
 	// Priority: among campaigns that want one slot for one event, the highest wins. -1000 to 1000.
 	Priority int32
@@ -66,7 +69,7 @@ type Trigger struct {
 	Clock trigger.Clock
 	// Correlate splits a user's events: each of its values has a pattern of its own. None: one
 	// pattern for all events.
-	Correlate Field
+	Correlate predicate.Field
 	// StartsOver says that every edit of the trigger makes users start over, on_edit: reset.
 	StartsOver bool
 }
@@ -76,7 +79,7 @@ type Matcher struct {
 	// Event is matched with schemas.Event.Name exactly: the event of a track call, else the call's
 	// type, such as page.
 	Event string
-	Where Predicate
+	Where predicate.Predicate
 }
 
 // Channel is one way to reach the user.

@@ -22,9 +22,29 @@ const (
 	maxLineBytes = 16 << 10
 )
 
-// Parse reads every campaign of a file; file is its name, for messages. On an error, which joins
-// one Fault for each thing that is wrong, it returns no campaign.
-func Parse(file string, source []byte) (found []*Campaign, err error) {
+// File is what a file declares, in its order.
+type File struct {
+	Campaigns []*Campaign
+	Audiences []*Audience
+	Traits    []*Trait
+}
+
+// Parse reads every campaign of a file that holds nothing else; file is its name, for messages. On an
+// error, which joins one Fault for each thing that is wrong, it returns no campaign.
+func Parse(file string, source []byte) ([]*Campaign, error) {
+	f, err := ParseFile(file, source)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.Campaigns) == 0 || len(f.Audiences)+len(f.Traits) > 0 {
+		return nil, &Fault{file, 1, "kind", "holds other things than campaigns", "write kind: Campaign"}
+	}
+	return f.Campaigns, nil
+}
+
+// ParseFile reads everything that a file declares; file is its name, for messages. On an error, which
+// joins one Fault for each thing that is wrong, it returns nothing.
+func ParseFile(file string, source []byte) (found *File, err error) {
 	defer func() {
 		if r := recover(); r != nil { // of the YAML or CEL library: one bad file must not stop a worker
 			found, err = nil, &Fault{file, 1, "", fmt.Sprintf("could not be read: %v", r), "report it with the file"}
@@ -34,28 +54,43 @@ func Parse(file string, source []byte) (found []*Campaign, err error) {
 		return nil, &Fault{file, 1, "", fmt.Sprintf("has %d bytes, at most %d are taken", len(source), MaxFileBytes), "split the file"}
 	}
 	var faults []error
-	lines := map[string]int{}
+	all, lines := &File{}, map[string]int{}
 	for _, d := range split(file, source) {
-		c := d.parse()
-		if c != nil {
-			if first, twice := lines[c.Name]; twice {
-				d.fault(d.first, "metadata.name", fmt.Sprintf("%q is also the name of the campaign at line %d", c.Name, first), "give each campaign its own name")
+		kind, name := all.add(d.parse())
+		if name != "" {
+			if first, twice := lines[kind+"/"+name]; twice {
+				d.fault(d.first, "metadata.name", fmt.Sprintf("%q is also the name of the %s at line %d", name, kind, first), "give each "+kind+" its own name")
 			}
-			lines[c.Name] = c.Line
-			found = append(found, c)
+			lines[kind+"/"+name] = d.first
 		}
 		slices.SortStableFunc(d.faults, func(a, b *Fault) int { return a.Line - b.Line })
 		for _, f := range d.faults {
 			faults = append(faults, f)
 		}
 	}
-	if len(found) == 0 && len(faults) == 0 {
+	if len(lines) == 0 && len(faults) == 0 {
 		faults = append(faults, &Fault{file, 1, "", "holds no campaign", "write a document with kind: Campaign"})
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	return found, nil
+	return all, nil
+}
+
+// add takes what a document declares and says what it is; nil is nothing.
+func (f *File) add(declared any) (kind, name string) {
+	switch c := declared.(type) {
+	case *Campaign:
+		f.Campaigns = append(f.Campaigns, c)
+		return "campaign", c.Name
+	case *Audience:
+		f.Audiences = append(f.Audiences, c)
+		return "audience", c.Name
+	case *Trait:
+		f.Traits = append(f.Traits, c)
+		return "trait", c.Name
+	}
+	return "", ""
 }
 
 // document is one document of a file while it is read.
@@ -118,21 +153,29 @@ func (d *document) line(n ast.Node) int {
 	return d.first - 1 + n.GetToken().Position.Line
 }
 
-// parse returns the document's campaign, nil when a fault was noted.
-func (d *document) parse() *Campaign {
+// parse returns what the document declares, nil when a fault was noted.
+func (d *document) parse() any {
 	body := d.body()
 	if len(d.faults) > 0 {
 		return nil
 	}
-	c := d.campaign(body)
+	declared := d.read(body)
 	if len(d.faults) > 0 {
 		return nil
 	}
 	sum := sha256.Sum256(d.source)
-	c.Version = hex.EncodeToString(sum[:6])
-	c.PatternHash = c.Trigger.hash()
-	c.Source, c.File, c.Line = d.source, d.file, d.first
-	return c
+	version := hex.EncodeToString(sum[:6])
+	switch c := declared.(type) {
+	case *Campaign:
+		c.Version = version
+		c.PatternHash = c.Trigger.hash()
+		c.Source, c.File, c.Line = d.source, d.file, d.first
+	case *Audience:
+		c.Origin = Origin{version, d.source, d.file, d.first}
+	case *Trait:
+		c.Origin = Origin{version, d.source, d.file, d.first}
+	}
+	return declared
 }
 
 // body parses the YAML.
@@ -193,4 +236,73 @@ func nesting(source []byte) int {
 		}
 	}
 	return most
+}
+
+// Fault is one thing wrong with a campaign file. Parse joins all of them.
+type Fault struct {
+	File string
+	// Line counts from 1; 0 for a campaign that was built in Go.
+	Line int
+	// Path is the field, e.g. spec.trigger.pattern.count.times; empty: the document.
+	Path string
+	// What is wrong, and what to Do about it.
+	What, Do string
+}
+
+// Error is "file:line: path: what; what to do".
+func (f *Fault) Error() string {
+	path := f.Path
+	if path == "" {
+		path = "document"
+	}
+	at := f.File
+	if f.Line > 0 {
+		at = fmt.Sprintf("%s:%d", f.File, f.Line)
+	}
+	return fmt.Sprintf("%s: %s: %s; %s", at, path, f.What, f.Do)
+}
+
+// closest says which of the known words was probably meant, else lists them.
+func closest(word string, known []string) string {
+	best, least := "", 2+min(1, len(word)/4) // one slip, two in a longer word
+	for _, k := range known {
+		if d := distance(strings.ToLower(word), k); d < least {
+			best, least = k, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	return "write " + oneOf(known)
+}
+
+func oneOf(words []string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	return "one of " + strings.Join(words, ", ")
+}
+
+// distance counts the letters to insert, delete or replace to get from a to b.
+func distance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }

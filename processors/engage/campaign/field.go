@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/dwellhq/dwell/processors/engage/predicate"
 )
 
 // object is a YAML mapping while it is read.
@@ -275,4 +277,18 @@ func parseSpan(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%d days are more than %d", total/(24*time.Hour), MaxSpan/(24*time.Hour))
 	}
 	return total, nil
+}
+
+// field reads a field of an event.
+func (o *object) field(name string) predicate.Field {
+	const do = "name one of the event's properties, such as event.amount"
+	s := o.word(name, maxNameBytes, do)
+	if s == "" {
+		return predicate.Field{}
+	}
+	f, err := predicate.ParseField(s)
+	if err != nil {
+		o.fault(name, err.Error(), do)
+	}
+	return f
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dwellhq/dwell/processors/engage/predicate"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 )
 
@@ -56,7 +57,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 	want := &Campaign{
 		Name: "hot-streak", Tags: []string{"promo", "vip"}, State: Live,
 		Trigger: Trigger{
-			Pattern: Pattern{Count: &Count{Of: Matcher{Event: "bet_settled", Where: win}, Times: 3}},
+			Pattern: Pattern{Count: &Repeat{Of: Matcher{Event: "bet_settled", Where: win}, Times: 3}},
 			Until:   []Matcher{{Event: "bet_settled", Where: loss}, {Event: "logout"}},
 			Frame:   trigger.Frame{Within: 10 * time.Minute, AllowedLateness: 5 * time.Minute, AfterMatch: trigger.SkipToNext},
 			Clock:   trigger.IngestTime,
@@ -71,7 +72,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 	}
 	// Closures have no equality.
 	for _, w := range []*Campaign{c, want} {
-		w.Trigger.Pattern.Count.Of.Where, w.Trigger.Until[0].Where = Predicate{}, Predicate{}
+		w.Trigger.Pattern.Count.Of.Where, w.Trigger.Until[0].Where = predicate.Predicate{}, predicate.Predicate{}
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

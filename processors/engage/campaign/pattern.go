@@ -8,12 +8,13 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/dwellhq/dwell/processors/engage/predicate"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 )
 
 // Pattern is one kind of pattern; exactly one field is set.
 type Pattern struct {
-	Count     *Count
+	Count     *Repeat
 	Sequence  []Matcher
 	Absence   *Absence
 	Aggregate *Aggregate
@@ -21,8 +22,8 @@ type Pattern struct {
 	AnyOf     []Matcher
 }
 
-// Count asks for a number of equal events.
-type Count struct {
+// Repeat asks for a number of equal events.
+type Repeat struct {
 	Of    Matcher
 	Times int
 }
@@ -37,7 +38,7 @@ type Absence struct {
 // Aggregate asks that a number over the events of the window rises to what Crossing says.
 type Aggregate struct {
 	Of       Matcher
-	Field    Field
+	Field    predicate.Field
 	Crossing trigger.Crossing
 }
 
@@ -134,7 +135,7 @@ func (p *Pattern) read(o *object) bool {
 	switch there[0] {
 	case "count":
 		count := o.object("count", []string{"event", "where", "times"}, nil)
-		p.Count = &Count{Of: count.matcher()}
+		p.Count = &Repeat{Of: count.matcher()}
 		if count.need("times", "write how many events complete the pattern, such as times: 3") {
 			p.Count.Times = int(count.integer("times", 1, trigger.MaxTimes))
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dwellhq/dwell/processors/engage/predicate"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 )
 
@@ -133,10 +134,10 @@ func TestAFieldIsReadFromTheProperties(t *testing.T) {
 	} {
 		a := mustParse(t, withPattern(`aggregate: {event: a, sum: `+field+`, is: '> 5'}`)).Trigger.Pattern.Aggregate
 		number, value := "", ""
-		if n, ok := a.Field.Number(NewProperties(props)); ok {
+		if n, ok := a.Field.Number(predicate.NewProperties(props)); ok {
 			number = fmt.Sprint(n)
 		}
-		if v, ok := a.Field.Value(NewProperties(props)); ok {
+		if v, ok := a.Field.Value(predicate.NewProperties(props)); ok {
 			value = v
 		}
 		if number != want.number || value != want.value {

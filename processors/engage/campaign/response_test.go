@@ -8,6 +8,7 @@ import (
 	_ "time/tzdata"
 
 	"github.com/dwellhq/dwell/processors/engage/gate"
+	"github.com/dwellhq/dwell/processors/engage/predicate"
 )
 
 // The spec of the guide, all of the response in it.
@@ -34,7 +35,7 @@ func TestEveryFieldOfTheResponseIsRead(t *testing.T) {
 	if cancel.String() != "event.amount > 10" || paid.String() != "event.paid" {
 		t.Errorf("conditions are %q and %q", cancel, paid)
 	}
-	c.CancelOn[0].Where, c.Conversions[1].Of.Where = Predicate{}, Predicate{}
+	c.CancelOn[0].Where, c.Conversions[1].Of.Where = predicate.Predicate{}, predicate.Predicate{}
 	want := Response{
 		Delay: 10 * time.Minute, CancelOn: []Matcher{{Event: "deposit"}, {Event: "self_excluded"}}, ExpireAfter: 30 * time.Second,
 		Quiet: &gate.Hours{From: 22 * time.Hour, To: 8*time.Hour + 30*time.Minute},

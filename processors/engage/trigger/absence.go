@@ -16,7 +16,7 @@ func (m Machine) await(s State, e Event) (State, Outcome) {
 // and what may be late. Where that was before the event came, as in an old log that is read again,
 // what is to follow has as long to come as if the event were of now.
 func (m Machine) due(e Event) int64 {
-	wait := m.Within.Milliseconds() + m.AllowedLateness.Milliseconds() + 1
+	wait := m.wait()
 	if due := e.TimeMS + wait; due > e.NowMS {
 		return due
 	}
