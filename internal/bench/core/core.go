@@ -20,6 +20,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/dwellhq/dwell/internal/bench/child"
 )
 
 // Config is what throughput and latency have in common. The tags are for cmd.
@@ -60,7 +62,7 @@ func (c Config) validate() error {
 type bench struct {
 	Config
 	*ground
-	broker *broker
+	broker *child.Broker
 	dir    string
 	app    *app
 	runs   int
@@ -100,7 +102,7 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	if b.broker, err = startBroker(ctx, b.Config, b.dir); err != nil {
 		return err
 	}
-	if b.ground, err = newGround(ctx, b.broker.addrs, b.Partitions); err != nil {
+	if b.ground, err = newGround(ctx, b.broker.Addrs, b.Partitions); err != nil {
 		return err
 	}
 	return b.warm(ctx)
@@ -139,7 +141,7 @@ func (b *bench) close() error {
 		b.cl.Close()
 	}
 	if b.broker != nil {
-		err = b.broker.stop()
+		err = b.broker.Stop()
 	}
 	return errors.Join(err, os.RemoveAll(b.dir))
 }
@@ -149,7 +151,7 @@ func (b *bench) job(ctx context.Context, stack, input string) (job, error) {
 	b.runs++
 	name := fmt.Sprintf("%s-%d-%s", b.seed, b.runs, stack)
 	j := job{
-		Stack: stack, Brokers: b.broker.addrs, Partitions: b.Partitions, Name: name, Input: input, Actions: name + "-actions",
+		Stack: stack, Brokers: b.broker.Addrs, Partitions: b.Partitions, Name: name, Input: input, Actions: name + "-actions",
 		Dir: filepath.Join(b.dir, name), Interval: b.Interval,
 	}
 	switch stack {
@@ -171,15 +173,15 @@ func (b *bench) job(ctx context.Context, stack, input string) (job, error) {
 }
 
 // launch starts the stack's process.
-func (b *bench) launch(j job) (*process, error) {
+func (b *bench) launch(j job) (*child.Process, error) {
 	if ofStreams(j.Stack) {
-		return start(j.Stack, j.Dir, b.app.argv(j))
+		return child.Start(j.Stack, j.Dir, b.app.argv(j))
 	}
 	argv, err := b.child(j)
 	if err != nil {
 		return nil, err
 	}
-	return start(j.Stack, j.Dir, argv)
+	return child.Start(j.Stack, j.Dir, argv)
 }
 
 // tidy removes what a stack's run left behind.

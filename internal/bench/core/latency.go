@@ -12,6 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/dwellhq/dwell/internal/bench/child"
 )
 
 // Latency measures event to action: events come at a steady rate, and a read_committed reader in the
@@ -101,14 +103,14 @@ func (b *bench) delay(ctx context.Context, d *Delay, seconds int) error {
 	p, err := b.launch(j)
 	if err == nil {
 		err = b.pace(ctx, p, j, d, seconds)
-		stopped := p.stop()
+		stopped := p.Stop()
 		err = cmp.Or(err, stopped) // the first says it all
 	}
 	return errors.Join(err, b.tidy(ctx, j), b.delete(ctx, input))
 }
 
 // pace sends and reads side by side.
-func (b *bench) pace(ctx context.Context, p *process, j job, d *Delay, seconds int) error {
+func (b *bench) pace(ctx context.Context, p *child.Process, j job, d *Delay, seconds int) error {
 	rd, err := b.cfg.NewClient("bench-reader", kgo.ConsumeTopics(j.Actions), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
@@ -136,20 +138,20 @@ func (b *bench) pace(ctx context.Context, p *process, j job, d *Delay, seconds i
 }
 
 // works returns once an event has led to an action.
-func (b *bench) works(ctx context.Context, rd *kgo.Client, p *process, j job) error {
-	for end := time.Now().Add(standStill); ; {
+func (b *bench) works(ctx context.Context, rd *kgo.Client, p *child.Process, j job) error {
+	for end := time.Now().Add(child.StandStill); ; {
 		if err := b.cl.ProduceSync(ctx, &kgo.Record{Topic: j.Input, Key: []byte(userKey(0)), Value: encode(probe, 0)}).FirstErr(); err != nil {
 			return fmt.Errorf("send a first event: %w", err)
 		}
 		fetches := poll(ctx, rd, 250*time.Millisecond)
-		if err := errors.Join(ctx.Err(), p.alive()); err != nil {
+		if err := errors.Join(ctx.Err(), p.Alive()); err != nil {
 			return err
 		}
 		if fetches.NumRecords() > 0 {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%s does nothing within %v%s", j.Stack, standStill, p.log.said())
+			return fmt.Errorf("%s does nothing within %v%s", j.Stack, child.StandStill, p.Said())
 		}
 	}
 }
@@ -205,7 +207,7 @@ type arrivals struct {
 }
 
 // read takes actions until all have come, or lastWait after the last event.
-func (a *arrivals) read(ctx context.Context, rd *kgo.Client, p *process, sent <-chan struct{}) error {
+func (a *arrivals) read(ctx context.Context, rd *kgo.Client, p *child.Process, sent <-chan struct{}) error {
 	a.took = make(map[uint64]time.Duration, a.want)
 	var end time.Time
 	for len(a.took) < a.want {
@@ -221,7 +223,7 @@ func (a *arrivals) read(ctx context.Context, rd *kgo.Client, p *process, sent <-
 		}
 		fetches := poll(ctx, rd, 100*time.Millisecond)
 		now := time.Now()
-		if err := errors.Join(ctx.Err(), p.alive()); err != nil {
+		if err := errors.Join(ctx.Err(), p.Alive()); err != nil {
 			return err
 		}
 		if err := fetches.Err0(); err != nil && !errors.Is(err, context.DeadlineExceeded) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/dwellhq/dwell/internal/bench/child"
 )
 
 // Result is a stack's throughput.
@@ -42,20 +44,20 @@ type Result struct {
 // OK says that the stack ran and kept its guarantee.
 func (r Result) OK() bool { return r.Error == "" && !r.Wrong }
 
-func (r *Result) fill(first, last sample, rss int64) {
+func (r *Result) fill(first, last child.Sample, rss int64) {
 	r.ran = true
 	r.RSSMB = float64(rss) / (1 << 20)
-	r.Measured = last.committed - first.committed
-	seconds := last.at.Sub(first.at).Seconds()
+	r.Measured = last.Committed - first.Committed
+	seconds := last.At.Sub(first.At).Seconds()
 	if r.Measured == 0 || seconds <= 0 {
 		return
 	}
 	millions := float64(r.Measured) / 1e6
 	r.EventsPerSecond = float64(r.Measured) / seconds
-	r.CPUPerMillion = float64(last.used.CPUNS-first.used.CPUNS) / 1e9 / millions
-	r.BrokerCPUPerMillion = (last.brokerCPU - first.brokerCPU).Seconds() / millions
-	if first.used.Allocs != nil && last.used.Allocs != nil {
-		per := float64(*last.used.Allocs-*first.used.Allocs) / float64(r.Measured)
+	r.CPUPerMillion = float64(last.Used.CPUNS-first.Used.CPUNS) / 1e9 / millions
+	r.BrokerCPUPerMillion = (last.BrokerCPU - first.BrokerCPU).Seconds() / millions
+	if first.Used.Allocs != nil && last.Used.Allocs != nil {
+		per := float64(*last.Used.Allocs-*first.Used.Allocs) / float64(r.Measured)
 		r.AllocsPerEvent = &per
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+
+	"github.com/dwellhq/dwell/internal/bench/child"
 )
 
 // Throughput runs every stack over the same input, as fast as it goes.
@@ -14,13 +15,6 @@ type Throughput struct {
 	N      int `help:"Events." short:"n" default:"1000000"`
 	Rounds int `help:"Rounds, the stacks in turn; the median one by events/s is shown." default:"1"`
 }
-
-// standStill is how long a stack may commit nothing before it counts as failed; the longest of the
-// stacks' group sessions and transactions end in less.
-const standStill = 90 * time.Second
-
-// pollPause is how often the broker is asked how far a stack is.
-const pollPause = 5 * time.Millisecond
 
 // Run measures, and checks what each stack has left in the broker. A stack that fails does not keep the
 // others from running: its Result says so. Stacks that cannot run here are left out, and Say is told.
@@ -83,14 +77,14 @@ func (b *bench) race(ctx context.Context, j job, n int, r *Result) error {
 	if err != nil {
 		return err
 	}
-	first, last, err := b.watch(ctx, p, j, int64(n))
-	rss := peakRSS(p.cmd.Process.Pid)
-	stopped := p.stop()
+	first, last, err := child.Watch(ctx, p, b.broker.Pid, int64(n), func(ctx context.Context) (int64, error) { return b.committed(ctx, j) })
+	rss := child.PeakRSS(p.Pid())
+	stopped := p.Stop()
 	if err = cmp.Or(err, stopped); err != nil { // the first says it all
 		return err
 	}
 	if rss == 0 {
-		rss = reapedRSS(p.cmd.ProcessState)
+		rss = child.ReapedRSS(p.Reaped())
 	}
 	r.fill(first, last, rss)
 	return nil
@@ -107,49 +101,4 @@ func (b *bench) judge(ctx context.Context, j job, n int, want map[string]tally, 
 	}
 	r.Actions, r.WrongRows, r.Wrong = v.actions, v.wrongRows, !v.right(j.Stack, r.ActionsExpected)
 	return nil
-}
-
-// sample is how far a stack was, when, and what it had used.
-type sample struct {
-	at        time.Time
-	committed int64
-	used      message
-	brokerCPU time.Duration
-}
-
-// watch takes a sample at the first commit and one when all is committed.
-func (b *bench) watch(ctx context.Context, p *process, j job, total int64) (first, last sample, err error) {
-	tick := time.NewTicker(pollPause)
-	defer tick.Stop()
-	seen, moved := int64(0), time.Now()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return first, last, context.Cause(ctx)
-		}
-		n, err := b.committed(ctx, j)
-		if err := errors.Join(err, p.alive()); err != nil {
-			return first, last, err
-		}
-		now := time.Now()
-		if n > seen {
-			seen, moved = n, now
-		} else if now.Sub(moved) > standStill {
-			return first, last, fmt.Errorf("%s stands still at %d of %d events%s", j.Stack, n, total, p.log.said())
-		}
-		if n == 0 || n < total && first.committed > 0 {
-			continue
-		}
-		s := sample{at: now, committed: n, brokerCPU: processCPU(b.broker.pid)}
-		if s.used, err = p.mark(ctx); err != nil {
-			return first, last, err
-		}
-		if first.committed == 0 {
-			first = s
-		}
-		if n >= total {
-			return first, s, nil
-		}
-	}
 }

@@ -1,4 +1,7 @@
-package core
+// Package child runs the processes of a bench: stacks and brokers, each in a process of its own, told
+// what to do by its command line and asked for its figures over its standard input. What enters is a
+// command; what leaves are answers and how it ended.
+package child
 
 import (
 	"bufio"
@@ -18,9 +21,9 @@ import (
 	"time"
 )
 
-// message is a line from a child to the measuring process: an answer to a mark, the broker's
+// Message is a line from a child to the measuring process: an answer to a mark, the broker's
 // addresses, or how the child's work failed.
-type message struct {
+type Message struct {
 	CPUNS int64 `json:"cpu_ns,omitempty"`
 	// Allocs since the child began; nil where it does not count them.
 	Allocs *uint64  `json:"allocs,omitempty"`
@@ -28,13 +31,13 @@ type message struct {
 	Error  string   `json:"error,omitempty"`
 }
 
-// process is a child: a stack, or the broker. It ends when its standard input does, so it does not
+// Process is a child: a stack, or the broker. It ends when its standard input does, so it does not
 // outlive this process.
-type process struct {
+type Process struct {
 	name     string
 	cmd      *exec.Cmd
 	in       io.WriteCloser
-	messages chan message
+	messages chan Message
 	log      *tail
 	exited   chan struct{}
 	err      error // how it ended; valid once exited is closed
@@ -43,9 +46,9 @@ type process struct {
 // stopTime is how long a child may take to end in order.
 const stopTime = 20 * time.Second
 
-// start runs argv in dir. Standard error is kept for the report of a failure.
-func start(name, dir string, argv []string) (*process, error) {
-	p := &process{name: name, cmd: exec.Command(argv[0], argv[1:]...), messages: make(chan message, 4), log: &tail{}, exited: make(chan struct{})}
+// Start runs argv in dir. Standard error is kept for the report of a failure.
+func Start(name, dir string, argv []string) (*Process, error) {
+	p := &Process{name: name, cmd: exec.Command(argv[0], argv[1:]...), messages: make(chan Message, 4), log: &tail{}, exited: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stderr = dir, p.log
 	// Ctrl-C is for the measuring process, which ends its children in order.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -66,9 +69,9 @@ func start(name, dir string, argv []string) (*process, error) {
 }
 
 // follow reads what the child says, then reaps it. A message that nobody waits for is dropped.
-func (p *process) follow(out io.Reader) {
+func (p *Process) follow(out io.Reader) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		var m message
+		var m Message
 		if json.Unmarshal(lines.Bytes(), &m) != nil {
 			continue // a library's own line
 		}
@@ -81,8 +84,8 @@ func (p *process) follow(out io.Reader) {
 	close(p.exited)
 }
 
-// receive waits for a message; a child that failed or ended is an error.
-func (p *process) receive(ctx context.Context) (message, error) {
+// Receive waits for a message; a child that failed or ended is an error.
+func (p *Process) Receive(ctx context.Context) (Message, error) {
 	select {
 	case m := <-p.messages:
 		if m.Error != "" {
@@ -90,14 +93,14 @@ func (p *process) receive(ctx context.Context) (message, error) {
 		}
 		return m, nil
 	case <-p.exited:
-		return message{}, p.death()
+		return Message{}, p.death()
 	case <-ctx.Done():
-		return message{}, context.Cause(ctx)
+		return Message{}, context.Cause(ctx)
 	}
 }
 
-// alive is an error once the child has failed or ended.
-func (p *process) alive() error {
+// Alive is an error once the child has failed or ended.
+func (p *Process) Alive() error {
 	select {
 	case <-p.exited:
 		return p.death()
@@ -110,7 +113,17 @@ func (p *process) alive() error {
 	return nil
 }
 
-func (p *process) death() error {
+// Pid is the process's id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Reaped is how the process ended; only after Stop.
+func (p *Process) Reaped() *os.ProcessState { return p.cmd.ProcessState }
+
+// Said is the end of what the process wrote to standard error, to add to an error; empty when nothing
+// was written.
+func (p *Process) Said() string { return p.log.said() }
+
+func (p *Process) death() error {
 	cause := p.err
 	if cause == nil {
 		cause = errors.New("it ended by itself")
@@ -118,18 +131,18 @@ func (p *process) death() error {
 	return fmt.Errorf("%s ended: %w%s", p.name, cause, p.log.said())
 }
 
-// mark asks the child what it has used so far.
-func (p *process) mark(ctx context.Context) (message, error) {
+// Mark asks the child what it has used so far.
+func (p *Process) Mark(ctx context.Context) (Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if _, err := io.WriteString(p.in, "mark\n"); err != nil {
-		return message{}, errors.Join(fmt.Errorf("ask %s for its figures: %w", p.name, err), p.alive())
+		return Message{}, errors.Join(fmt.Errorf("ask %s for its figures: %w", p.name, err), p.Alive())
 	}
-	return p.receive(ctx)
+	return p.Receive(ctx)
 }
 
-// stop ends the child in order; one that does not end is killed and reported.
-func (p *process) stop() error {
+// Stop ends the child in order; one that does not end is killed and reported.
+func (p *Process) Stop() error {
 	_ = p.in.Close() // it may have ended before
 	limit := time.NewTimer(stopTime)
 	defer limit.Stop()
@@ -146,8 +159,8 @@ func (p *process) stop() error {
 	return nil
 }
 
-// peakRSS is the most memory that a living process had resident, bytes; 0 where the system does not say.
-func peakRSS(pid int) int64 {
+// PeakRSS is the most memory that a living process had resident, bytes; 0 where the system does not say.
+func PeakRSS(pid int) int64 {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
@@ -161,9 +174,9 @@ func peakRSS(pid int) int64 {
 	return 0
 }
 
-// reapedRSS is what the system says of a process that has ended. On Linux it counts the parent's memory
-// at the start too, so peakRSS goes before it.
-func reapedRSS(s *os.ProcessState) int64 {
+// ReapedRSS is what the system says of a process that has ended. On Linux it counts the parent's memory
+// at the start too, so PeakRSS goes before it.
+func ReapedRSS(s *os.ProcessState) int64 {
 	u, ok := s.SysUsage().(*syscall.Rusage)
 	switch {
 	case !ok:
@@ -174,8 +187,8 @@ func reapedRSS(s *os.ProcessState) int64 {
 	return u.Maxrss << 10
 }
 
-// processCPU is the CPU time that a process used, in the kernel's ticks of 10 ms; 0 where it is not told.
-func processCPU(pid int) time.Duration {
+// CPU is the CPU time that a process used, in the kernel's ticks of 10 ms; 0 where it is not told.
+func CPU(pid int) time.Duration {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
