@@ -32,6 +32,13 @@ type Config struct {
 	SASLUser         string `help:"SASL user." env:"DWELL_KAFKA_SASL_USER"`
 	SASLPasswordFile string `help:"File that holds the SASL password." env:"DWELL_KAFKA_SASL_PASSWORD_FILE" type:"path"`
 
+	// Registry are the addresses of one Confluent schema registry; none: records in its wire format are
+	// rejected.
+	Registry             []string `help:"URLs of a Confluent schema registry, for records in its wire format (JSON Schema or Protobuf)." env:"DWELL_REGISTRY"`
+	RegistryUser         string   `help:"User of the schema registry." env:"DWELL_REGISTRY_USER"`
+	RegistryPasswordFile string   `help:"File that holds the schema registry's password." env:"DWELL_REGISTRY_PASSWORD_FILE" type:"path"`
+	RegistryCAFile       string   `help:"PEM file of the schema registry's certificate authority; empty: the system's." env:"DWELL_REGISTRY_CA_FILE" type:"path"`
+
 	// Extra options for every client, such as metrics hooks.
 	Extra []kgo.Opt `kong:"-"`
 }
@@ -58,7 +65,7 @@ func (c Config) Validate() error {
 	if c.SASL != "" && (c.SASLUser == "" || c.SASLPasswordFile == "") {
 		faults = append(faults, fmt.Errorf("sasl: %s needs a user and a password file", c.SASL))
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, c.checkRegistry()...)...)
 }
 
 // Options are the client options that every client of dwell shares.
@@ -105,17 +112,22 @@ func (c Config) NewClient(clientID string, more ...kgo.Opt) (*kgo.Client, error)
 }
 
 func (c Config) tls() (*tls.Config, error) {
+	return tlsWith(c.CAFile)
+}
+
+// tlsWith trusts the authorities of a file, or the system's.
+func tlsWith(file string) (*tls.Config, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CAFile == "" {
+	if file == "" {
 		return conf, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
+	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the CA file: %w", err)
 	}
 	conf.RootCAs = x509.NewCertPool()
 	if !conf.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CA file %s holds no certificate", c.CAFile)
+		return nil, fmt.Errorf("CA file %s holds no certificate", file)
 	}
 	return conf, nil
 }

@@ -51,6 +51,7 @@ func TestApplyDoesWhatWasPlannedAndThenNothingIsLeft(t *testing.T) {
 		month := "2592000000"
 		w.has(topics.Events.Name, 4, map[string]string{"cleanup.policy": "delete", "retention.ms": month, "max.message.bytes": "1000012", "min.insync.replicas": c.insync})
 		w.has(topics.Frames.Name, 4, map[string]string{"cleanup.policy": "delete", "retention.ms": month, "min.insync.replicas": c.insync})
+		w.has(topics.Declarations.Name, 1, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": month})
 		w.has(topics.WriteKeys.Name, 1, map[string]string{"cleanup.policy": "compact", "min.insync.replicas": c.insync})
 		w.has(topics.DeadLetters.Name, 1, map[string]string{"max.message.bytes": "4194304"})
 		w.has("dwell.engage-table", 4, map[string]string{"cleanup.policy": "compact", "max.message.bytes": "2162688"})

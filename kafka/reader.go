@@ -15,6 +15,10 @@ import (
 // ReadAll hands every committed record that a topic holds now to each, partition by partition in
 // order. An error of each ends it.
 func ReadAll(ctx context.Context, cfg Config, spec *topics.Spec, each func(Entry) error) error {
+	each, err := unframing(ctx, cfg, spec, each)
+	if err != nil {
+		return err
+	}
 	cl, err := cfg.NewClient("dwell-read", kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	if err != nil {
 		return err
@@ -36,6 +40,28 @@ func ReadAll(ctx context.Context, cfg Config, spec *topics.Spec, each func(Entry
 		}
 	}
 	return nil
+}
+
+// unframing hands values on without the wire format of a schema registry. One that nobody can take out
+// of it stays as it is.
+func unframing(ctx context.Context, cfg Config, spec *topics.Spec, each func(Entry) error) (func(Entry) error, error) {
+	if !spec.Framed || len(cfg.Registry) == 0 {
+		return each, nil
+	}
+	u, err := NewUnframer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return func(e Entry) error {
+		payload, err := u.Value(ctx, spec, e.Value)
+		switch {
+		case errors.Is(err, ErrRegistry):
+			return err
+		case err == nil:
+			e.Value = payload
+		}
+		return each(e)
+	}, nil
 }
 
 func readPartition(ctx context.Context, cl *kgo.Client, topic string, partition int32, from, to int64, each func(Entry) error) error {

@@ -34,6 +34,10 @@ type Range struct {
 // ReadRange is ReadAll for a part of a topic: the committed records that it holds now, partition by
 // partition in order.
 func ReadRange(ctx context.Context, cfg Config, spec *topics.Spec, r Range, each func(Entry) error) error {
+	each, err := unframing(ctx, cfg, spec, each)
+	if err != nil {
+		return err
+	}
 	cl, err := cfg.NewClient("dwell-read", kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	if err != nil {
 		return err

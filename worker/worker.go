@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -18,8 +19,9 @@ import (
 	"github.com/dwellhq/dwell/internal/role"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/kafka/stream"
+	"github.com/dwellhq/dwell/kafka/stream/brake"
+	"github.com/dwellhq/dwell/kafka/stream/guarantee"
 	"github.com/dwellhq/dwell/processors"
-	"github.com/dwellhq/dwell/topics"
 )
 
 // Config of a worker. The tags are for the command line.
@@ -30,6 +32,14 @@ type Config struct {
 	Data string `help:"Folder of the local tables; they are rebuilt from Kafka when it is empty." default:"dwell-data" env:"DWELL_DATA" type:"path"`
 	// Instance must be stable across restarts and unique in the group.
 	Instance string `help:"Name of this instance: stable across restarts, unique among the workers; default: the host's name." env:"DWELL_INSTANCE"`
+	// SessionTimeout and Standbys are stream.Config's; zero means its defaults.
+	SessionTimeout time.Duration `help:"How long a worker may be gone before others take over. Brokers refuse less than 6s unless group.min.session.timeout.ms allows it: then the default becomes 6s. Short: quick take-over, but slow restarts and long pauses cost two rebalances." default:"3s" env:"DWELL_SESSION_TIMEOUT"`
+	Standbys       int           `help:"How many other workers keep a copy of each partition's table, so that a take-over reads the tail only; -1: none." default:"1" env:"DWELL_STANDBYS"`
+	// Guarantee is stream.Config's.
+	Guarantee guarantee.Guarantee `help:"exactly-once, or at-least-once for brokers without transactions: records may count again after a crash." enum:"exactly-once,at-least-once" default:"exactly-once" env:"DWELL_GUARANTEE"`
+	// DeadLetterPercent and DeadLetters stop a processor that rejects more, see stream.Config.
+	DeadLetterPercent float64 `help:"Stop when more than so many percent of a processor's records are rejected within a minute; 0: never." default:"5" env:"DWELL_DEAD_LETTER_PERCENT"`
+	DeadLetters       int64   `help:"So many must be rejected within the minute, too." default:"100" env:"DWELL_DEAD_LETTERS"`
 }
 
 // Main runs the processors until SIGTERM or an interrupt and exits the process: with 0 after an
@@ -79,13 +89,16 @@ func New(ctx context.Context, cfg Config, metrics prometheus.Registerer, defs ..
 		}
 		cfg.Instance = host
 	}
-	if err := kafka.Ensure(ctx, cfg.Config, needed(defs)...); err != nil {
+	if err := kafka.Ensure(ctx, cfg.Config, Topics(defs...)...); err != nil {
 		return nil, err
 	}
 	w := &Worker{cfg: cfg}
 	for _, d := range defs {
 		p, err := stream.New(stream.Config{
 			Kafka: cfg.Config, Dir: filepath.Join(cfg.Data, d.Name), InstanceID: cfg.Instance, Registerer: metrics,
+			SessionTimeout: cfg.SessionTimeout, Standbys: cfg.Standbys,
+			Guarantee:   cfg.Guarantee,
+			DeadLetters: brake.Limit{Percent: cfg.DeadLetterPercent, Records: cfg.DeadLetters},
 		}, d)
 		if err != nil {
 			return nil, fmt.Errorf("processor %s: %w", d.Name, err)
@@ -93,33 +106,6 @@ func New(ctx context.Context, cfg Config, metrics prometheus.Registerer, defs ..
 		w.parts, w.names = append(w.parts, p), append(w.names, d.Name)
 	}
 	return w, nil
-}
-
-// needed is every topic that the processors read or write, and dwell's own.
-func needed(defs []*processors.Def) []*topics.Spec {
-	all := topics.Builtin()
-	seen := map[string]bool{}
-	for _, s := range all {
-		seen[s.Name] = true
-	}
-	add := func(s *topics.Spec) {
-		if !seen[s.Name] {
-			seen[s.Name] = true
-			all = append(all, s)
-		}
-	}
-	for _, d := range defs {
-		for _, s := range d.Inputs {
-			add(s)
-		}
-		for _, s := range d.Outputs {
-			add(s)
-		}
-		for _, s := range d.Whole {
-			add(s.Topic())
-		}
-	}
-	return all
 }
 
 // Run runs all processors until ctx ends or one of them cannot go on.

@@ -9,25 +9,19 @@ import (
 )
 
 // Event is one change to a user's cart.
-type Event struct {
-	Name string `json:"name"`
-}
+type Event struct{ Name string }
 
 // Events is keyed by user id.
 var Events = topics.Stream[Event]("shop.cart.v1")
 
 // Processor is what a worker runs.
 var Processor = processors.Define(processors.Processor[struct{}]{
-	Name:   "cart",
-	Inputs: []processors.Input[struct{}]{processors.On(Events, onEvent)},
-	Wake:   func(t *processors.Turn[struct{}]) { t.Act("abandoned", "push"); t.Forget() },
-})
-
-func onEvent(t *processors.Turn[struct{}], e Event) {
-	switch e.Name {
-	case "add":
+	Name: "cart",
+	Inputs: []processors.Input[struct{}]{processors.On(Events, func(t *processors.Turn[struct{}], e Event) {
 		t.WakeAt(t.Now.Add(time.Hour))
-	case "checkout":
-		t.Forget()
-	}
-}
+		if e.Name == "checkout" {
+			t.Forget()
+		}
+	})},
+	Wake: func(t *processors.Turn[struct{}]) { t.Act("abandoned", "push"); t.Forget() },
+})

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dwellhq/dwell/kafka/stream/brake"
 	"github.com/dwellhq/dwell/kafka/stream/table"
 )
 
@@ -26,8 +27,11 @@ var errUncommitted = errors.New("the brokers did not commit")
 // are bound to the group's generation, then it ends, then the local store follows.
 func (m *member) commit(s *session) error {
 	start := time.Now()
-	defer func() { m.p.count.commitSeconds.Observe(time.Since(start).Seconds()) }()
+	defer func() { m.p.count.Ended(time.Since(start).Seconds()) }()
 	tables := s.tables()
+	if len(tables) != len(s.partitions()) { // the session ended just now: offsets would go without their rows
+		return &lost{errors.Join(errHost, s.ctx.Err())}
+	}
 	records, err := outgoing(tables)
 	switch {
 	case errors.Is(err, table.ErrRetry):
@@ -36,6 +40,13 @@ func (m *member) commit(s *session) error {
 	case err != nil:
 		m.abandon(s)
 		return err
+	}
+	if err := m.p.brake.Judge(m.p.shared.Now(), judged(tables)); err != nil {
+		m.abandon(s)
+		return err
+	}
+	if err := m.sess.Check(context.Background()); err != nil {
+		return m.p.classify("write", err)
 	}
 	if refused, err := m.produce(records); err != nil {
 		return err
@@ -82,6 +93,16 @@ func outgoing(tables []*table.Partition) ([][]*kgo.Record, error) {
 	return records, retry
 }
 
+// judged counts what the open transaction stepped and rejected, by partition.
+func judged(tables []*table.Partition) []brake.Count {
+	all := make([]brake.Count, len(tables))
+	for i, t := range tables {
+		all[i].Partition = t.Number()
+		all[i].Stepped, all[i].Rejected, all[i].First = t.Judged()
+	}
+	return all
+}
+
 func empty(records [][]*kgo.Record) bool {
 	for _, r := range records {
 		if len(r) > 0 {
@@ -98,13 +119,14 @@ func (m *member) produce(records [][]*kgo.Record) (*produceError, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), m.p.cfg.TxnTimeout)
 	defer cancel()
 	var g errgroup.Group
+	acknowledged := m.acknowledged // one closure for all
 	for _, recs := range records {
 		if len(recs) == 0 {
 			continue
 		}
 		g.Go(func() error {
 			for _, r := range recs {
-				m.sess.Produce(ctx, r, m.acknowledged)
+				m.sess.Produce(ctx, r, acknowledged)
 			}
 			return nil
 		})
@@ -117,6 +139,7 @@ func (m *member) produce(records [][]*kgo.Record) (*produceError, error) {
 }
 
 func (m *member) acknowledged(r *kgo.Record, err error) {
+	m.written.Add(int64(len(r.Key) + len(r.Value)))
 	if err != nil {
 		m.failure.CompareAndSwap(nil, &produceError{r.Topic, string(r.Key), len(r.Key) + len(r.Value), err})
 	}
@@ -127,7 +150,12 @@ func (m *member) acknowledged(r *kgo.Record, err error) {
 func (m *member) conclude(s *session, want kgo.TransactionEndTry) error {
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()
-	committed, err := m.sess.End(m.pin(ctx, s), want)
+	var note func(int32) *string
+	var pin func(*kmsg.TxnOffsetCommitRequest) error
+	if s != nil {
+		note, pin = m.notes(s), m.pin(s)
+	}
+	committed, err := m.sess.End(ctx, want, note, pin)
 	m.lastEnd = time.Now()
 	m.rush.Store(false)
 	if s != nil {
@@ -151,11 +179,18 @@ func (m *member) conclude(s *session, want kgo.TransactionEndTry) error {
 func (m *member) resolve(s *session, committed bool) error {
 	if committed {
 		m.aborts = 0
-		m.p.count.commits.Add(1)
+		done := judged(s.tables())
+		m.p.brake.Add(m.p.shared.Now(), done)
+		stepped := int64(0)
+		for _, c := range done {
+			stepped += c.Stepped
+		}
+		m.p.count.Committed(stepped, m.written.Swap(0))
 		return each(s.tables(), (*table.Partition).Committed)
 	}
 	m.aborts++
-	m.p.count.aborts.Add(1)
+	m.p.count.Aborts.Add(1)
+	m.written.Store(0)
 	return each(s.tables(), func(t *table.Partition) error {
 		t.Aborted()
 		return nil
@@ -174,15 +209,9 @@ func each(tables []*table.Partition, f func(*table.Partition) error) error {
 // pin binds the transaction to the group's generation when no offset moved, because only timers
 // fired: it commits one unchanged offset. Else nothing would stop an instance that was thrown out of
 // the group, and does not know it yet, from committing what its successor does as well.
-func (m *member) pin(ctx context.Context, s *session) context.Context {
-	if s == nil {
-		return ctx
-	}
+func (m *member) pin(s *session) func(*kmsg.TxnOffsetCommitRequest) error {
 	topic, partition, offset, ok := m.anchor(s)
-	return kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
-		if len(req.Topics) > 0 {
-			return nil
-		}
+	return func(req *kmsg.TxnOffsetCommitRequest) error {
 		if !ok {
 			return errors.New("no offset to bind the transaction to")
 		}
@@ -192,7 +221,18 @@ func (m *member) pin(ctx context.Context, s *session) context.Context {
 		rt.Topic, rt.Partitions = topic, []kmsg.TxnOffsetCommitRequestTopicPartition{rp}
 		req.Topics = append(req.Topics, rt)
 		return nil
-	})
+	}
+}
+
+// notes are what the brake keeps of each partition beside its offset; nil: nothing.
+func (m *member) notes(s *session) func(partition int32) *string {
+	all := map[int32]*string{}
+	for _, c := range judged(s.tables()) {
+		if note := m.p.brake.Note(m.p.shared.Now(), c); note != "" {
+			all[c.Partition] = &note
+		}
+	}
+	return func(partition int32) *string { return all[partition] }
 }
 
 // anchor is an offset of a partition of ours where the group stands.

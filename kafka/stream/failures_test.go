@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/dwellhq/dwell/kafka/stream/brake"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/topics"
 )
@@ -130,7 +131,9 @@ func TestManyPanicsCostFewAborts(t *testing.T) {
 	for range 300 {
 		w.sendText(in, "acme/ann", "boom", "a")
 	}
-	r := w.run(w.config("a"), def)
+	cfg := w.config("a")
+	cfg.DeadLetters = brake.Limit{}
+	r := w.run(cfg, def)
 	until(t, "all committed", func() bool { return w.committed(def, in.Name) == 600 })
 	r.stop()
 	if s := r.Status(); s.Aborts > 2 || s.DeadLetters != 300 {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
@@ -50,6 +51,10 @@ func (p *Processor) graph() *goka.GroupGraph {
 	codec := batchCodec{&p.batches}
 	edges := []goka.Edge{goka.Persist(rawCodec{})}
 	for _, in := range p.def.Inputs {
+		if in == p.def.Loop { // goka takes its name for no ordinary input
+			edges = append(edges, goka.Loop(codec, step))
+			continue
+		}
 		edges = append(edges, goka.Input(goka.Stream(in.Name), codec, step))
 	}
 	if p.def.Wakes {
@@ -78,9 +83,46 @@ func (p *Processor) options(ctx context.Context, partitions int) []goka.Processo
 	}
 }
 
-// open makes a partition over its local store. A store that cannot be of this topic, because the
-// topic was made anew or ends before the store does, is emptied.
+// open makes a partition: from this worker's copy if it stood by for it, else over its local store.
 func (p *Processor) open(ctx context.Context, topic string, number int32) (storage.Storage, error) {
+	t, err := p.inherit(ctx, topic, number)
+	if err == nil && t == nil {
+		t, err = p.openTable(ctx, topic, number)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.parts[number] = t
+	return &gokaStore{p: p, t: t}, nil
+}
+
+// inherit takes the copy of a partition; nil: there is none, or none that this table carries on.
+func (p *Processor) inherit(ctx context.Context, topic string, number int32) (*table.Partition, error) {
+	t := p.standby.Load().Take(number)
+	if t == nil {
+		return nil, nil
+	}
+	id, _, err := p.admin.Topic(ctx, topic, topicAppears)
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	span, err := p.admin.Span(ctx, topic, number)
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	if !t.Fits(id, span.Start, span.End) {
+		return nil, t.Close()
+	}
+	t.Expect(span.End)
+	return t, nil
+}
+
+// openTable makes a partition over its local store. A store that cannot be of this topic, because the
+// topic was made anew or ends before the store does, or lost records that the store has not seen, is
+// emptied.
+func (p *Processor) openTable(ctx context.Context, topic string, number int32) (*table.Partition, error) {
 	id, _, err := p.admin.Topic(ctx, topic, topicAppears)
 	if err != nil {
 		return nil, err
@@ -91,11 +133,11 @@ func (p *Processor) open(ctx context.Context, topic string, number int32) (stora
 	}
 	s := store.Memory()
 	if p.cfg.Dir != "" {
-		if s, err = store.Open(filepath.Join(p.cfg.Dir, p.group, strconv.Itoa(int(number))), p.cache); err != nil {
+		if s, err = store.Open(filepath.Join(p.stores(), strconv.Itoa(int(number))), p.cache); err != nil {
 			return nil, err
 		}
 	}
-	if s.Topic() != id || s.Offset() >= span.End {
+	if !s.Fits(id, span.Start, span.End) {
 		if s.Offset() >= 0 {
 			p.log.Warn("the local store is not of this table: reading the table whole", "topic", topic, "partition", number,
 				"stored_offset", s.Offset(), "end_offset", span.End)
@@ -105,10 +147,16 @@ func (p *Processor) open(ctx context.Context, topic string, number int32) (stora
 		}
 	}
 	t := table.New(p.shared, number, s)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.parts[number] = t
-	return &gokaStore{p: p, t: t}, nil
+	t.Expect(span.End)
+	return t, nil
+}
+
+// stores is the folder of the local stores; empty: there are none.
+func (p *Processor) stores() string {
+	if p.cfg.Dir == "" {
+		return ""
+	}
+	return filepath.Join(p.cfg.Dir, p.group)
 }
 
 // restore is goka's update callback: a message stands for a batch of the table's records. s is goka's
@@ -119,8 +167,9 @@ func restore(_ goka.UpdateContext, s storage.Storage, _ string, value []byte) er
 
 // gokaStore shows a partition to goka, which uses it in recovery only.
 type gokaStore struct {
-	p *Processor
-	t *table.Partition
+	p      *Processor
+	t      *table.Partition
+	logged time.Time
 }
 
 // Set implements storage.Storage: value is the handle of a batch to restore.
@@ -129,7 +178,21 @@ func (s *gokaStore) Set(_ string, value []byte) error {
 	if !ok {
 		return errors.New("recovery: a batch of a session that is over")
 	}
+	if now := time.Now(); now.Sub(s.logged) > logEvery {
+		if !s.logged.IsZero() {
+			s.log("recovering")
+		}
+		s.logged = now
+	}
 	return s.t.Restore(b.Records, b.Last)
+}
+
+// logEvery is how often a long recovery is logged.
+const logEvery = 5 * time.Second
+
+func (s *gokaStore) log(what string) {
+	g := s.t.Progress()
+	s.p.log.Info(what, "topic", s.p.shared.Topic, "partition", s.t.Number(), "rows", g.Rows, "offsets_to_go", g.ToGo, "rows_per_second", int64(g.RowsPerSecond))
 }
 
 // GetOffset implements storage.Storage.
@@ -143,8 +206,15 @@ func (s *gokaStore) GetOffset(none int64) (int64, error) {
 // SetOffset implements storage.Storage: Set wrote the offset with the rows.
 func (s *gokaStore) SetOffset(int64) error { return nil }
 
-// MarkRecovered implements storage.Storage.
-func (s *gokaStore) MarkRecovered() error { return s.t.Ready() }
+// MarkRecovered implements storage.Storage. A store that cannot be read is empty once it was closed: the
+// next try reads the table whole.
+func (s *gokaStore) MarkRecovered() error {
+	err := s.t.Ready()
+	if err == nil && s.t.Progress().Rows > 0 {
+		s.log("recovered")
+	}
+	return err
+}
 
 // Open implements storage.Storage.
 func (s *gokaStore) Open() error { return nil }

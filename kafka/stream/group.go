@@ -129,8 +129,12 @@ func (p *Processor) classify(what string, err error) error {
 	switch {
 	case errors.Is(err, kerr.FencedInstanceID):
 		return fmt.Errorf("another process runs with instance id %q; every instance needs one of its own: %w", p.cfg.InstanceID, err)
+	case errors.Is(err, kerr.InvalidSessionTimeout) && p.session == DefaultSessionTimeout:
+		p.session = brokersSessionTimeout
+		p.log.Warn("the brokers refuse a session timeout of 3 s: a take-over begins after 6 s; group.min.session.timeout.ms=3000 on the brokers makes it sooner")
+		return &lost{err}
 	case errors.Is(err, kerr.InvalidSessionTimeout):
-		return fmt.Errorf("the brokers refuse a session timeout of %v (group.min.session.timeout.ms is 6 s by default): %w", p.cfg.SessionTimeout, err)
+		return fmt.Errorf("the brokers refuse a session timeout of %v (group.min.session.timeout.ms is 6 s by default): %w", p.session, err)
 	case isAny(err, hopeless):
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/dwellhq/dwell/kafka"
+	"github.com/dwellhq/dwell/kafka/stream/guarantee"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/topics"
 )
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 // work runs a processor until it is killed: brokers, id, instance, directory, session timeout, and
-// which: count or wake.
+// which: count, wake, late or count-at-least-once.
 func work(args []string) error {
 	id := args[1]
 	session, err := time.ParseDuration(args[4])
@@ -48,8 +49,13 @@ func work(args []string) error {
 	cfg.InstanceID, cfg.Dir, cfg.SessionTimeout = args[2], args[3], session
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stdout, nil))
 	def := counting(id, numbers(id+".in"), numbers(id+".out"))
-	if args[5] == "wake" {
+	switch args[5] {
+	case "wake":
 		def = quiet(id, numbers(id+".in"), numbers(id+".out"))
+	case "late":
+		def = late(id, numbers(id+".in"), numbers(id+".out"))
+	case "count-at-least-once":
+		cfg.Guarantee = guarantee.AtLeastOnce
 	}
 	p, err := New(cfg, def)
 	if err != nil {

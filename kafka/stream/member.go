@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/kafka/stream/guarantee"
+	"github.com/dwellhq/dwell/kafka/stream/metrics"
 	"github.com/dwellhq/dwell/kafka/stream/placement"
 )
 
@@ -30,7 +33,8 @@ const (
 type member struct {
 	p    *Processor
 	h    sarama.ConsumerGroupHandler
-	sess *kgo.GroupTransactSession
+	sess *guarantee.Session
+	bal  *placement.Balancer
 
 	mu   sync.Mutex
 	cur  *session        // nil between assignments
@@ -40,23 +44,33 @@ type member struct {
 	rush    atomic.Bool                        // something urgent was emitted in the open transaction
 	unpoll  atomic.Pointer[context.CancelFunc] // ends the poll under way
 	failure atomic.Pointer[produceError]       // the first of the open transaction
+	written atomic.Int64                       // bytes of the open transaction
 	lastEnd time.Time
-	aborts  int  // in a row
-	behind  bool // the last transaction woke rows, and there may be more
+	aborts  int           // in a row
+	behind  bool          // the last transaction woke rows, and there may be more
+	hold    time.Duration // wait so long before the next turn
 	horizon horizon
 }
 
 // consume runs one client until ctx ends, it is lost, or the processor fails. It returns the id that
 // the group knew it by.
 func (p *Processor) consume(ctx context.Context, h sarama.ConsumerGroupHandler) (id string, err error) {
-	m := &member{p: p, h: h}
+	m := &member{p: p, h: h, bal: placement.NewBalancer(p.cfg.Standbys, p.standby.Load().Claims)}
 	opts, err := m.options()
 	if err != nil {
 		return "", err
 	}
-	if m.sess, err = kgo.NewGroupTransactSession(opts...); err != nil {
+	numbers := p.count.Client()
+	opts = append(opts, kgo.WithHooks(numbers, metrics.Seen{Note: func() { p.heard.Store(p.shared.Now().UnixMilli()) }}))
+	if m.sess, err = guarantee.New(p.cfg.Guarantee, p.group, p.cfg.InstanceID, m.transactional(), opts); err != nil {
 		return "", fmt.Errorf("kafka client: %w", err)
 	}
+	unwatch, err := p.count.Watch(numbers)
+	if err != nil {
+		m.close()
+		return "", err
+	}
+	defer unwatch()
 	hurry := m.hurry
 	p.urgent.Store(&hurry)
 	err = m.begin(ctx)
@@ -82,11 +96,6 @@ func (m *member) options() ([]kgo.Opt, error) {
 		inputs[i] = in.Name
 	}
 	return append(opts,
-		kgo.TransactionalID(p.transactionalID()),
-		kgo.TransactionTimeout(p.cfg.TxnTimeout),
-		// The brokers write a transaction's markers after they answered: the next one that comes
-		// sooner asks again at once, not after the 20 ms that are the default.
-		kgo.ConcurrentTransactionsBackoff(time.Millisecond),
 		kgo.RecordPartitioner(placement.Partitioner(p.pinned)),
 		kgo.ProducerBatchMaxBytesFn(p.batchBytes),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()),
@@ -94,11 +103,9 @@ func (m *member) options() ([]kgo.Opt, error) {
 		kgo.MaxBufferedRecords(bufferedRecords),
 		kgo.MaxBufferedBytes(bufferedBytes),
 
-		kgo.ConsumerGroup(p.group),
-		kgo.InstanceID(p.cfg.InstanceID),
-		kgo.SessionTimeout(p.cfg.SessionTimeout),
-		kgo.HeartbeatInterval(min(p.cfg.SessionTimeout/10, time.Second)),
-		kgo.Balancers(kgo.RangeBalancer()), // equal partition counts: the same numbers of every input
+		kgo.SessionTimeout(p.session),
+		kgo.HeartbeatInterval(min(p.session/10, time.Second)),
+		kgo.Balancers(m.bal, kgo.RangeBalancer()), // the latter for as long as the group has members that know no other
 		kgo.ConsumeTopics(inputs...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
@@ -110,12 +117,23 @@ func (m *member) options() ([]kgo.Opt, error) {
 	), nil
 }
 
+// transactional are the options that transactions need.
+func (m *member) transactional() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.TransactionalID(m.p.transactionalID()),
+		kgo.TransactionTimeout(m.p.cfg.TxnTimeout),
+		// The brokers write a transaction's markers after they answered: the next one that comes
+		// sooner asks again at once, not after the 20 ms that are the default.
+		kgo.ConcurrentTransactionsBackoff(time.Millisecond),
+	}
+}
+
 // begin takes the transactional id over, which aborts what a predecessor left open: recovery waits
 // for that.
 func (m *member) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	if _, _, err := m.sess.Client().ProducerID(ctx); err != nil {
+	if err := m.sess.Start(ctx); err != nil {
 		return m.p.classify("take over transactional id "+m.p.transactionalID(), err)
 	}
 	if err := m.sess.Begin(); err != nil {
@@ -136,7 +154,17 @@ func (m *member) assigned(_ context.Context, cl *kgo.Client, assigned map[string
 	id, gen := cl.GroupMetadata()
 	s := m.p.newSession(assigned, id, gen, m.last)
 	m.cur, m.last = s, s.done
+	m.p.standby.Load().Assign(s.partitions(), m.stand(s.partitions()))
 	go s.run(m.h) // close and revoked wait for it
+}
+
+// stand are the partitions to stand by for; nil when it was not our balancer that gave own.
+func (m *member) stand(own []int32) []int32 {
+	share, sorted := m.bal.Share(), slices.Sorted(slices.Values(own))
+	if !slices.Equal(share.Own, sorted) {
+		return nil
+	}
+	return share.Stand
 }
 
 // revoked is called by kgo, never while a poll blocks rebalances.
@@ -168,7 +196,7 @@ func (m *member) current() *session {
 func (m *member) close() {
 	m.sess.AllowRebalance()
 	m.endSession()
-	m.sess.CloseAllowingRebalance()
+	m.sess.Close()
 	m.endSession() // of what was assigned while we closed
 	m.horizon.asking.Wait()
 }
@@ -178,7 +206,7 @@ func (p *Processor) leave(id string) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 	defer cancel()
 	if err := p.admin.Leave(ctx, p.group, id, p.cfg.InstanceID); err != nil {
-		p.log.Warn("others take over after the session timeout only", "timeout", p.cfg.SessionTimeout, "err", err)
+		p.log.Warn("others take over after the session timeout only", "timeout", p.session, "err", err)
 	}
 }
 
@@ -192,7 +220,7 @@ func (m *member) fetchErrors(fetches kgo.Fetches) (err error) {
 			err = &lost{e}
 		case errors.As(e, &session):
 			err = m.p.classify("join group "+m.p.group, e)
-			if l := (*lost)(nil); errors.As(err, &l) { // kgo joins again by itself
+			if l := (*lost)(nil); errors.As(err, &l) && !errors.Is(e, kerr.InvalidSessionTimeout) { // kgo joins again by itself
 				m.p.log.Warn("group session ended, joining again", "err", e)
 				err = nil
 			}

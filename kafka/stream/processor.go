@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,11 +26,17 @@ import (
 	"github.com/lovoo/goka"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dwellhq/dwell/kafka"
+	"github.com/dwellhq/dwell/kafka/stream/brake"
 	"github.com/dwellhq/dwell/kafka/stream/broker"
+	"github.com/dwellhq/dwell/kafka/stream/guarantee"
 	"github.com/dwellhq/dwell/kafka/stream/handle"
 	"github.com/dwellhq/dwell/kafka/stream/journal"
+	"github.com/dwellhq/dwell/kafka/stream/metrics"
+	"github.com/dwellhq/dwell/kafka/stream/mirror"
 	"github.com/dwellhq/dwell/kafka/stream/placement"
 	"github.com/dwellhq/dwell/kafka/stream/recovery"
+	"github.com/dwellhq/dwell/kafka/stream/standby"
 	"github.com/dwellhq/dwell/kafka/stream/table"
 	"github.com/dwellhq/dwell/processors"
 )
@@ -41,18 +48,25 @@ type Processor struct {
 	group  string // also names the table and the transactional ids
 	log    *slog.Logger
 	shared *table.Shared
-	count  *counters
+	count  *metrics.Metrics
 	views  *views
+	brake  *brake.Brake
+	frames *kafka.Unframer
+
+	session time.Duration // timeout; Consume's goroutine may raise it
+	standby atomic.Pointer[standby.Set]
 
 	// While Run runs:
 	admin    *broker.Admin
-	cache    *pebble.Cache // nil without Dir
+	cache    *pebble.Cache  // nil without Dir
+	mirror   *mirror.Mirror // nil without Def.Tables
 	batches  handle.Registry[batch]
 	restored handle.Registry[recovery.Batch]
 	urgent   atomic.Pointer[func()]
 	fatal    atomic.Pointer[error]
 	ran      atomic.Bool
 	ready    atomic.Bool
+	heard    atomic.Int64 // Unix ms: the last answer of a broker
 
 	mu    sync.Mutex
 	parts map[int32]*table.Partition
@@ -71,14 +85,20 @@ func New(cfg Config, def *processors.Def) (*Processor, error) {
 		cfg: cfg, def: def, group: "dwell." + def.Name, log: cfg.Logger.With("processor", def.Name, "instance", cfg.InstanceID),
 		parts: map[int32]*table.Partition{},
 	}
+	p.withGuarantee()
+	p.session = cfg.SessionTimeout
+	p.brake = brake.New(cfg.DeadLetters)
 	p.views = newViews(cfg.Kafka, def, p.log)
 	p.shared = &table.Shared{
-		Def: def, Topic: string(goka.GroupTable(goka.Group(p.group))), CacheBytes: cfg.CacheBytes / int64(cfg.Kafka.Partitions),
+		Def: p.def, Topic: string(goka.GroupTable(goka.Group(p.group))), CacheBytes: cfg.CacheBytes / int64(cfg.Kafka.Partitions),
 		MaxBytes: p.maxBytes, Views: p.views.now, Urgent: p.hurry, Now: time.Now, Count: &table.Counters{}, Log: p.log,
 		JournalTopic: journal.Topic(p.group), Version: journal.Version(),
 	}
 	var err error
-	if p.count, err = newCounters(cfg.Registerer, def.Name, p.shared.Count); err != nil {
+	if p.frames, err = kafka.NewUnframer(cfg.Kafka); err != nil {
+		return nil, fmt.Errorf("processor %s: %w", def.Name, err)
+	}
+	if p.count, err = metrics.New(cfg.Registerer, def.Name, p.shared.Count, p.gauges()); err != nil {
 		return nil, fmt.Errorf("processor %s: %w", def.Name, err)
 	}
 	return p, nil
@@ -95,6 +115,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		return err
 	}
 	defer p.admin.Close()
+	p.standby.Store(p.newStandby())
 	if p.cfg.Dir != "" {
 		p.cache = pebble.NewCache(blockCacheBytes)
 		defer p.cache.Unref()
@@ -125,11 +146,43 @@ func (p *Processor) process(ctx context.Context) error {
 	if err := p.views.wait(ctx); err != nil {
 		return err
 	}
+	if len(p.def.Tables) == 0 {
+		return p.host(ctx, partitions)
+	}
+	cfg := mirror.Config{Kafka: p.cfg.Kafka, ClientID: p.clientID(), Admin: p.admin, Cache: p.cache, Log: p.log}
+	if p.cfg.Dir != "" {
+		cfg.Dir = filepath.Join(p.cfg.Dir, p.group+"-tables")
+	}
+	if p.mirror, err = mirror.Open(ctx, cfg, p.def.Tables); err != nil {
+		return fmt.Errorf("tables of other processors: %w", err)
+	}
+	p.shared.Tables = p.mirror
+	return p.mirror.Beside(ctx, func(ctx context.Context) error { return p.host(ctx, partitions) })
+}
+
+// host runs goka.
+func (p *Processor) host(ctx context.Context, partitions int) error {
 	host, err := goka.NewProcessor(p.cfg.Kafka.Brokers, p.graph(), p.options(ctx, partitions)...)
 	if err != nil {
 		return fmt.Errorf("set goka up: %w", err)
 	}
-	return host.Run(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.standby.Load().Run(ctx) })
+	g.Go(func() error { return host.Run(ctx) })
+	return g.Wait()
+}
+
+// keepStores is how long the local store of a partition that went elsewhere stays on disk.
+const keepStores = 10 * time.Minute
+
+// newStandby makes the set of copies; Run has made the admin.
+func (p *Processor) newStandby() *standby.Set {
+	return standby.New(standby.Config{
+		Kafka: p.cfg.Kafka, ClientID: p.clientID() + "-standby", Topic: p.shared.Topic, Dir: p.stores(), Keep: keepStores, Ends: p.admin, Log: p.log,
+		Open: func(ctx context.Context, number int32) (*table.Partition, error) {
+			return p.openTable(ctx, p.shared.Topic, number)
+		},
+	})
 }
 
 // fail ends Run with an error.
@@ -145,11 +198,43 @@ func (p *Processor) hurry() {
 	}
 }
 
+// withGuarantee leaves out what at-least-once cannot keep: a journal promises a replay to the byte, and
+// records that are stepped again are not in it.
+func (p *Processor) withGuarantee() {
+	if p.cfg.Guarantee != guarantee.AtLeastOnce {
+		return
+	}
+	p.log.Warn("the guarantee is " + string(guarantee.AtLeastOnce) + ": after a crash records may count again")
+	if p.def.Journal {
+		p.log.Warn("no journal is written: it could not be replayed", "journal", journal.Topic(p.group))
+		def := *p.def
+		def.Journal = false
+		p.def = &def
+	}
+}
+
+// resumeBrake goes on from what was rejected lately in partitions that were others', or an earlier run's.
+func (p *Processor) resumeBrake(ctx context.Context, partitions []int32) {
+	if p.cfg.DeadLetters.Percent == 0 {
+		return
+	}
+	notes, err := p.admin.Notes(ctx, p.group, partitions)
+	if err != nil {
+		p.log.Warn("what was rejected within the last minute is not known", "err", err)
+	}
+	p.brake.Resume(p.shared.Now(), notes)
+}
+
 func (p *Processor) clientID() string { return p.group + "." + p.cfg.InstanceID }
 
 // transactionalID is the same after a restart: taking it over aborts what the last run left open.
 func (p *Processor) transactionalID() string { return p.group + "-" + p.cfg.InstanceID }
 
-// Ready says whether the processor processes: whole topics read, partitions assigned and recovered.
-// An instance to which the group gave nothing is ready, too.
-func (p *Processor) Ready() bool { return p.ready.Load() }
+// Ready says whether the processor processes: whole topics read, partitions assigned and recovered, and
+// a broker heard of lately. An instance to which the group gave nothing is ready, too.
+func (p *Processor) Ready() bool {
+	return p.ready.Load() && p.shared.Now().UnixMilli()-p.heard.Load() < silence.Milliseconds()
+}
+
+// silence is how long no broker may answer. A member of a group asks several times a second.
+const silence = 15 * time.Second

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/IBM/sarama"
 
+	"github.com/dwellhq/dwell/kafka/stream/guarantee"
 	"github.com/dwellhq/dwell/kafka/stream/table"
 )
 
@@ -130,19 +132,57 @@ func (s *session) run(h sarama.ConsumerGroupHandler) {
 	defer s.p.batches.Clear()
 	defer s.p.restored.Clear()
 	if len(s.partitions()) > 0 {
-		s.p.admin.Fence(s.ctx, s.p.log, s.p.shared.Topic, s.partitions(), s.p.group+"-", s.p.transactionalID())
+		if s.p.cfg.Guarantee != guarantee.AtLeastOnce {
+			s.p.admin.Fence(s.ctx, s.p.log, s.p.shared.Topic, s.partitions(), s.p.group+"-", s.p.transactionalID())
+		}
+		s.p.resumeBrake(s.ctx, s.partitions())
 	}
-	err := h.Setup(s)
+	defer s.releaseTables()
+	began := time.Now()
+	err := s.assignTables()
+	if err == nil {
+		err = h.Setup(s)
+	}
+	if err == nil {
+		err = s.awaitTables()
+	}
 	switch {
 	case s.ctx.Err() != nil: // revoked meanwhile: what Setup says of that is of no interest
 	case err != nil:
 		s.err = fmt.Errorf("%w: set up partitions %v: %w", errHost, s.partitions(), err)
 	default:
+		s.p.count.Recovered(time.Since(began).Seconds())
 		s.p.log.Info("partitions assigned", "generation", s.gen, "partitions", s.partitions())
 		s.consume(h)
 	}
 	if err := s.cleanup(h); err != nil {
 		s.err = errors.Join(s.err, fmt.Errorf("%w: %w", errHost, err))
+	}
+}
+
+// assignTables begins to follow the joined tables, beside goka, which sets its own up.
+func (s *session) assignTables() error {
+	if s.p.mirror == nil {
+		return nil
+	}
+	return s.p.mirror.Assign(s.ctx, s.partitions(), s.cancel)
+}
+
+// awaitTables waits until the joined tables were read.
+func (s *session) awaitTables() error {
+	if s.p.mirror == nil {
+		return nil
+	}
+	return s.p.mirror.Await(s.ctx)
+}
+
+// releaseTables is called when nothing is stepped any more.
+func (s *session) releaseTables() {
+	if s.p.mirror == nil {
+		return
+	}
+	if err := s.p.mirror.Release(); err != nil {
+		s.err = errors.Join(s.err, fmt.Errorf("%w: joined tables: %w", errHost, err))
 	}
 }
 

@@ -2,13 +2,10 @@ package stream
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"slices"
-	"sync/atomic"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"github.com/dwellhq/dwell/kafka/stream/metrics"
+	"github.com/dwellhq/dwell/kafka/stream/standby"
 	"github.com/dwellhq/dwell/kafka/stream/table"
 )
 
@@ -18,6 +15,8 @@ type Status struct {
 	Ready               bool
 	// Partitions that this instance has, by number.
 	Partitions []PartitionStatus
+	// Standbys are the copies that this instance keeps of others' partitions, by number.
+	Standbys []standby.Status
 	// Whole is, per whole topic, the first offset that is not in force yet.
 	Whole map[string]int64
 	// Since Run began:
@@ -27,8 +26,18 @@ type Status struct {
 // PartitionStatus is one partition of the table.
 type PartitionStatus struct {
 	Number int32
-	// Recovered are the rows that were read from the table topic since the partition came here.
+	// Recovered are the rows that were read from the table topic since the partition came here; what
+	// this instance had read as a standby does not count.
 	Recovered int64
+	// ToGo are offsets of the table topic that are still to be read, an upper bound of the rows.
+	ToGo int64
+	// RecoveredPerSecond is the speed of the recovery, rows a second.
+	RecoveredPerSecond float64
+	// Running says that recovery is over.
+	Running bool
+	// DeadlineLagMS is for how many milliseconds the earliest deadline of a row has been over: 0 when
+	// none is late, or none is kept.
+	DeadlineLagMS int64
 }
 
 // Status may be called at any time.
@@ -37,12 +46,17 @@ func (p *Processor) Status() Status {
 	s := Status{
 		Processor: p.def.Name, Instance: p.cfg.InstanceID, Ready: p.Ready(), Whole: p.views.positions(),
 		Records: c.Records.Load(), Rows: c.Rows.Load(), DeadLetters: c.DeadLetters.Load(), Wakes: c.Wakes.Load(),
-		Commits: p.count.commits.Load(), Aborts: p.count.aborts.Load(),
+		Commits: p.count.Commits.Load(), Aborts: p.count.Aborts.Load(),
 	}
+	if set := p.standby.Load(); set != nil {
+		s.Standbys = set.Status()
+	}
+	now := p.shared.Now().UnixMilli()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.parts {
-		s.Partitions = append(s.Partitions, PartitionStatus{t.Number(), t.Recovered()})
+		g := t.Progress()
+		s.Partitions = append(s.Partitions, PartitionStatus{t.Number(), g.Rows, g.ToGo, g.RowsPerSecond, g.Done, t.Overdue(now)})
 	}
 	slices.SortFunc(s.Partitions, func(a, b PartitionStatus) int { return cmp.Compare(a.Number, b.Number) })
 	return s
@@ -55,55 +69,41 @@ func (p *Processor) partition(number int32) *table.Partition {
 	return p.parts[number]
 }
 
-// counters are the processor's numbers besides the tables'.
-type counters struct {
-	commits, aborts atomic.Int64
-	commitSeconds   prometheus.Histogram
-}
-
-// newCounters registers everything under the label processor. A registry that knows the processor
-// from an earlier run is told the new one's numbers.
-func newCounters(reg prometheus.Registerer, name string, t *table.Counters) (*counters, error) {
-	c := &counters{commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "dwell_commit_seconds", Help: "Time from the end of stepping to the end of the transaction.",
-		Buckets: []float64{.001, .002, .004, .008, .016, .032, .064, .128, .256, .512, 1, 2, 5},
-	})}
-	if reg == nil {
-		return c, nil
+// gauges are what the metrics ask for.
+func (p *Processor) gauges() metrics.Gauges {
+	return metrics.Gauges{
+		Ready: p.Ready,
+		Partitions: func() (assigned, recovering int, togo int64) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for _, t := range p.parts {
+				g := t.Progress()
+				togo += g.ToGo
+				if !g.Done {
+					recovering++
+				}
+			}
+			return len(p.parts), recovering, togo
+		},
+		Standbys: func() (copies int, lag int64) {
+			set := p.standby.Load()
+			if set == nil {
+				return 0, 0
+			}
+			all := set.Status()
+			for _, c := range all {
+				lag += max(0, c.Lag)
+			}
+			return len(all), lag
+		},
+		DeadlineLagMS: func() (most int64) {
+			now := p.shared.Now().UnixMilli()
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for _, t := range p.parts {
+				most = max(most, t.Overdue(now))
+			}
+			return most
+		},
 	}
-	reg = prometheus.WrapRegistererWith(prometheus.Labels{"processor": name}, reg)
-	all := []prometheus.Collector{
-		c.commitSeconds,
-		counter("dwell_records_total", "Records stepped or rejected; an aborted transaction's count again.", nil, &t.Records),
-		counter("dwell_transactions_total", "Transactions ended.", prometheus.Labels{"outcome": "commit"}, &c.commits),
-		counter("dwell_transactions_total", "Transactions ended.", prometheus.Labels{"outcome": "abort"}, &c.aborts),
-		counter("dwell_rows_written_total", "Rows committed to the table.", nil, &t.Rows),
-		counter("dwell_dead_letters_total", "Records committed to the dead letters.", nil, &t.DeadLetters),
-		counter("dwell_wakes_total", "Rows woken by time.", nil, &t.Wakes),
-		counter("dwell_records_ahead_total", "Records whose time was more than a minute ahead of the clock.", nil, &t.Ahead),
-		counter("dwell_recovery_rows_total", "Rows read back from the table topic.", nil, &t.Recovered),
-	}
-	for _, m := range all {
-		if err := register(reg, m); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
-}
-
-func counter(name, help string, labels prometheus.Labels, n *atomic.Int64) prometheus.Collector {
-	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(n.Load()) })
-}
-
-// register takes the place of an equal metric.
-func register(reg prometheus.Registerer, m prometheus.Collector) error {
-	err := reg.Register(m)
-	var taken prometheus.AlreadyRegisteredError
-	if errors.As(err, &taken) && reg.Unregister(taken.ExistingCollector) {
-		err = reg.Register(m)
-	}
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	return nil
 }

@@ -16,10 +16,6 @@ import (
 )
 
 const (
-	// defaultMaxBytes is Kafka's own limit of a record batch, as clients know it.
-	defaultMaxBytes = 1_000_012
-	// recordOverhead is the most that a record and its batch add to key and value.
-	recordOverhead = 512
 	// topicAppears is how long a topic that was just created may stay invisible.
 	topicAppears = 5 * time.Second
 )
@@ -31,7 +27,7 @@ func (p *Processor) checkTopics(ctx context.Context) (int, error) {
 	count := func(t *topics.Spec) int {
 		_, n, err := p.admin.Topic(ctx, t.Name, topicAppears)
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
-			err = fmt.Errorf("topic %s does not exist: create it with kafka.Ensure, or dwell topics apply", t.Name)
+			err = fmt.Errorf("topic %s does not exist: create it with kafka.Ensure, or dwell topics apply; the table of another processor is there once that has run", t.Name)
 		}
 		if err != nil {
 			faults = append(faults, err)
@@ -39,14 +35,31 @@ func (p *Processor) checkTopics(ctx context.Context) (int, error) {
 		return n
 	}
 	first := p.def.Inputs[0]
+	if first == p.def.Loop {
+		first = p.def.Inputs[1] // Define makes sure of another
+	}
 	partitions := count(first)
+	if p.def.Loop != nil && partitions != 0 {
+		if err := p.ensureOwn(ctx, p.def.Loop.Name, partitions, p.def.Loop.Retention); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	same := func(t *topics.Spec, why string) {
 		if n := count(t); n != 0 && partitions != 0 && n != partitions {
 			faults = append(faults, fmt.Errorf("topic %s has %d partitions and %s has %d: %s, so make them equal", t.Name, n, first.Name, partitions, why))
 		}
 	}
-	for _, t := range p.def.Inputs[1:] {
-		same(t, "a user's records of all inputs must meet in one partition")
+	for _, t := range p.def.Inputs {
+		if t != first {
+			same(t, "a user's records of all inputs must meet in one partition")
+		}
+	}
+	for _, t := range p.def.Tables {
+		if t.Whole {
+			count(t.Topic())
+		} else {
+			same(t.Topic(), "a joined row must lie in the partition of the records that it is joined to")
+		}
 	}
 	for _, t := range p.def.Outputs {
 		if t.Pack != nil {
@@ -56,20 +69,19 @@ func (p *Processor) checkTopics(ctx context.Context) (int, error) {
 		}
 	}
 	count(topics.DeadLetters.Spec)
-	if p.def.Journal && len(faults) == 0 {
-		faults = append(faults, p.ensureJournal(ctx, partitions))
+	if p.def.Journal && errors.Join(faults...) == nil {
+		faults = append(faults, p.ensureOwn(ctx, p.shared.JournalTopic, partitions, journal.Retention(p.def.Inputs)))
 	}
 	return partitions, errors.Join(faults...)
 }
 
-// ensureJournal makes the journal, which has as many partitions as the inputs.
-func (p *Processor) ensureJournal(ctx context.Context, partitions int) error {
-	topic := p.shared.JournalTopic
+// ensureOwn makes the journal or the loop, which have as many partitions as the inputs.
+func (p *Processor) ensureOwn(ctx context.Context, topic string, partitions int, keep time.Duration) error {
 	_, n, err := p.admin.Topic(ctx, topic, 0)
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		settings := map[string]string{}
-		switch keep := journal.Retention(p.def.Inputs); keep {
+		switch keep {
 		case 0:
 		case topics.Forever:
 			settings["retention.ms"] = "-1"
@@ -82,29 +94,32 @@ func (p *Processor) ensureJournal(ctx context.Context, partitions int) error {
 		_, _, err = p.admin.Topic(ctx, topic, topicAppears) // waits until it is visible
 		return err
 	case err == nil && n != partitions:
-		return fmt.Errorf("journal %s has %d partitions and the inputs have %d: delete it, and the journal begins anew", topic, n, partitions)
+		return fmt.Errorf("%s has %d partitions and the inputs have %d: delete it, when nothing in it is needed any more, and it is made anew", topic, n, partitions)
 	}
 	return err
 }
 
 // maxBytes is the most that key and value of a record in the topic may have.
-func (p *Processor) maxBytes(topic string) int { return int(p.batchBytes(topic)) - recordOverhead }
+func (p *Processor) maxBytes(topic string) int { return p.written(topic).RecordBytes() }
 
 // batchBytes is the most that a record batch in the topic may have.
-func (p *Processor) batchBytes(topic string) int32 {
+func (p *Processor) batchBytes(topic string) int32 { return int32(p.written(topic).MessageBytes()) }
+
+// written is the declaration of a topic that the processor writes.
+func (p *Processor) written(topic string) *topics.Spec {
 	if topic == p.shared.Topic {
-		return int32(max(defaultMaxBytes, p.def.MaxRowBytes+keyAllowance))
+		return topics.Table(p.def.Name, p.def.MaxRowBytes)
 	}
-	for _, t := range append(slices.Clone(p.def.Outputs), topics.DeadLetters.Spec) {
-		if t.Name == topic && t.MaxMessageBytes > 0 {
-			return int32(t.MaxMessageBytes)
+	for _, t := range p.def.Outputs {
+		if t.Name == topic {
+			return t
 		}
 	}
-	return defaultMaxBytes
+	if topic == topics.DeadLetters.Name {
+		return topics.DeadLetters.Spec
+	}
+	return &topics.Spec{Name: topic}
 }
-
-// keyAllowance is room for a row's key beside the largest row.
-const keyAllowance = 64 << 10
 
 // pinned says that records in the topic name their own partition: rows and journal lie where their input does,
 // whatever its producer's idea of a partition was.
@@ -169,7 +184,7 @@ func (m topicManager) EnsureTableExists(topic string, partitions int) error {
 
 func (m topicManager) create(topic string, partitions int) error {
 	settings := map[string]string{"cleanup.policy": "compact"}
-	if b := m.p.batchBytes(topic); b > defaultMaxBytes {
+	if b := m.p.batchBytes(topic); b > topics.DefaultMessageBytes {
 		settings["max.message.bytes"] = strconv.Itoa(int(b))
 	}
 	if err := m.p.admin.Create(m.ctx, topic, partitions, settings); err != nil {
@@ -179,8 +194,8 @@ func (m topicManager) create(topic string, partitions int) error {
 	return err
 }
 
-// EnsureStreamExists implements goka.TopicManager: it is for loops, and there are none.
-func (m topicManager) EnsureStreamExists(string, int) error { return errUnused }
+// EnsureStreamExists implements goka.TopicManager: it is for the loop, which checkTopics made.
+func (m topicManager) EnsureStreamExists(string, int) error { return nil }
 
 // EnsureTopicExists implements goka.TopicManager. goka never asks.
 func (m topicManager) EnsureTopicExists(string, int, int, map[string]string) error { return errUnused }

@@ -42,10 +42,14 @@ type row struct {
 }
 
 // open returns a partition also on an error, to be closed.
-func (r *replay) open(number int32) (*partition, error) {
+func (r *replay) open(ctx context.Context, number int32) (*partition, error) {
 	p := &partition{
-		replay: r, number: number, views: r.whole.open(), rows: map[string][]byte{}, wrote: map[string]int64{},
+		replay: r, number: number, rows: map[string][]byte{}, wrote: map[string]int64{},
 		agenda: agenda{now: map[string]int64{}}, since: map[string][][]byte{}, open: map[string]*row{}, items: map[*topics.Spec][]any{},
+	}
+	var err error
+	if p.views, err = r.whole.open(ctx, number); err != nil {
+		return p, err
 	}
 	for _, in := range r.def.Inputs {
 		t, err := newTape(r.cfg, in.Name, number, r.reads[in.Name][number])
@@ -80,7 +84,7 @@ func (p *partition) entry(ctx context.Context, rec *kgo.Record) (*Difference, er
 	}
 	for _, s := range e.Steps {
 		for i, next := range s.WholeNext {
-			p.views.seek(whole[i], next)
+			p.views.seek(whole[i].shelf, whole[i].view, next)
 		}
 		var d *Difference
 		if s.WakeMs != 0 {
@@ -99,9 +103,15 @@ func (p *partition) entry(ctx context.Context, rec *kgo.Record) (*Difference, er
 	return nil, p.commit()
 }
 
+// followed is what an offset of whole_next is of.
+type followed struct {
+	shelf
+	view int // of a whole topic; -1: it is a table
+}
+
 // names maps the entry's inputs and whole topics to the Def's: their order may have changed. It also
 // checks that the steps name no others.
-func (p *partition) names(e *schemas.JournalEntry) (inputs, whole []int, err error) {
+func (p *partition) names(e *schemas.JournalEntry) (inputs []int, whole []followed, err error) {
 	for _, name := range e.Inputs {
 		i := slices.IndexFunc(p.def.Inputs, func(t *topics.Spec) bool { return t.Name == name })
 		if i < 0 {
@@ -109,12 +119,26 @@ func (p *partition) names(e *schemas.JournalEntry) (inputs, whole []int, err err
 		}
 		inputs = append(inputs, i)
 	}
-	for _, name := range e.Whole {
-		i := slices.IndexFunc(p.def.Whole, func(w processors.WholeDef) bool { return w.Topic().Name == name })
-		if i < 0 {
+	for i, name := range e.Whole {
+		parts := int32(1)
+		if i < len(e.Parts) {
+			parts = e.Parts[i]
+		}
+		w := slices.IndexFunc(p.def.Whole, func(w processors.WholeDef) bool { return w.Topic().Name == name })
+		t := slices.IndexFunc(p.def.Tables, func(t processors.TableDef) bool { return t.Topic().Name == name })
+		if w < 0 && t < 0 {
 			return nil, nil, fmt.Errorf("%s reads %s no more", p.def.Name, name)
 		}
-		whole = append(whole, i)
+		if parts < 0 || int(parts) > max(1, len(p.reads[name])) {
+			return nil, nil, fmt.Errorf("%w: %d partitions of %s", schemas.ErrUndecodable, parts, name)
+		}
+		for n := range parts {
+			f := followed{shelf{name, n}, w}
+			if t >= 0 && !p.def.Tables[t].Whole {
+				f.partition = p.number
+			}
+			whole = append(whole, f)
+		}
 	}
 	for _, s := range e.Steps {
 		if s.Input < 0 || int(s.Input) >= len(inputs) || len(s.WholeNext) > len(whole) {
@@ -150,6 +174,9 @@ func (p *partition) batch(ctx context.Context, input int, s *schemas.JournalStep
 		bad := len(rejected) > 0 && rejected[0] == rec.Offset
 		if bad {
 			rejected = rejected[1:]
+		}
+		if err := p.frames.Record(ctx, p.def.Inputs[input], rec); err != nil {
+			return nil, err
 		}
 		if d, err := p.record(input, rec, bad); d != nil || err != nil {
 			return d, err

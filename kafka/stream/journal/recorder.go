@@ -27,8 +27,8 @@ type Recorder struct {
 }
 
 // NewRecorder makes the recorder of a partition for the journal in topic; nil unless the processor
-// has a journal.
-func NewRecorder(def *processors.Def, topic string, partition int32, version string) *Recorder {
+// has a journal. parts says of how many partitions each of its Tables has an offset in force.
+func NewRecorder(def *processors.Def, parts []int32, topic string, partition int32, version string) *Recorder {
 	if !def.Journal {
 		return nil
 	}
@@ -39,11 +39,17 @@ func NewRecorder(def *processors.Def, topic string, partition int32, version str
 	for _, w := range def.Whole {
 		r.entry.Whole = append(r.entry.Whole, w.Topic().Name)
 	}
+	for i, t := range def.Tables {
+		if i == 0 {
+			r.entry.Parts = slices.Repeat([]int32{1}, len(def.Whole))
+		}
+		r.entry.Whole, r.entry.Parts = append(r.entry.Whole, t.Topic().Name), append(r.entry.Parts, parts[i])
+	}
 	return r
 }
 
-// Batch notes that records of an input come now, while whole is, per whole topic, the first offset that
-// is not in force; whole must not change any more. tableNext is the first offset of the table that the
+// Batch notes that records of an input come now, while whole is, per whole topic and then per partition of
+// other processors' tables, the first offset that is not in force; whole must not change any more. tableNext is the first offset of the table that the
 // local store has not seen.
 func (r *Recorder) Batch(input int, recs []*kgo.Record, whole []int64, tableNext int64) {
 	if r == nil || !slices.ContainsFunc(recs, func(rec *kgo.Record) bool { return !rec.Attrs.IsControl() }) {

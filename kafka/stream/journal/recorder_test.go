@@ -14,7 +14,7 @@ import (
 
 func recorder() *Recorder {
 	in, other := topics.Spec{Name: "in"}, topics.Spec{Name: "other"}
-	return NewRecorder(&processors.Def{Journal: true, Inputs: []*topics.Spec{&in, &other}}, "j", 3, "v1")
+	return NewRecorder(&processors.Def{Journal: true, Inputs: []*topics.Spec{&in, &other}}, nil, "j", 3, "v1")
 }
 
 func batch(first, last int64) []*kgo.Record {
@@ -124,7 +124,7 @@ func TestTransactionCostsOneAllocation(t *testing.T) {
 }
 
 func TestNoJournalNotesNothing(t *testing.T) {
-	r := NewRecorder(&processors.Def{}, "j", 0, "v1")
+	r := NewRecorder(&processors.Def{}, nil, "j", 0, "v1")
 	r.Batch(0, batch(0, 1), nil, 0)
 	r.Rejected(1)
 	r.Woken(1, 1, nil, 0)

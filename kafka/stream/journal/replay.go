@@ -33,6 +33,7 @@ type replay struct {
 	reads          map[string]spans // of inputs and whole topics
 	whole          *library
 	outputs        *outputs
+	frames         *kafka.Unframer
 }
 
 // Replay does what the processor's group did again, following its journal, and compares every row of
@@ -49,7 +50,10 @@ func Replay(ctx context.Context, cfg kafka.Config, def *processors.Def, only int
 	group := "dwell." + def.Name
 	r := &replay{cfg: cfg, def: def, only: only, table: group + "-table", report: &Report{}}
 	r.outputs = newOutputs(r)
-	err := r.run(ctx, Topic(group))
+	var err error
+	if r.frames, err = kafka.NewUnframer(cfg); err == nil {
+		err = r.run(ctx, Topic(group))
+	}
 	if err != nil {
 		err = fmt.Errorf("replay %s: %w", def.Name, err)
 	}
@@ -73,7 +77,7 @@ func (r *replay) run(ctx context.Context, journal string) error {
 	if r.whole, err = readWhole(ctx, r.cfg, r.def, r.reads); err != nil {
 		return err
 	}
-	r.report.Holed = r.whole.holed
+	defer func() { r.report.Holed = r.whole.holed }()
 	for _, n := range numbers {
 		stopped, err := r.partition(ctx, journal, n)
 		if err != nil || stopped {
@@ -113,6 +117,9 @@ func (r *replay) survey(ctx context.Context, journal string) error {
 	for _, w := range r.def.Whole {
 		read = append(read, w.Topic().Name)
 	}
+	for _, t := range r.def.Tables {
+		read = append(read, t.Topic().Name)
+	}
 	r.reads, err = decided(ctx, cl, read...)
 	return err
 }
@@ -136,7 +143,7 @@ func (r *replay) partition(ctx context.Context, journal string, number int32) (s
 		return false, err
 	}
 	defer entries.close()
-	p, err := r.open(number)
+	p, err := r.open(ctx, number)
 	defer p.close()
 	if err != nil {
 		return false, err

@@ -7,15 +7,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/kafka"
+	"github.com/dwellhq/dwell/kafka/stream/loop"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/schemas"
-	"github.com/dwellhq/dwell/topics"
-)
-
-// What a record in Kafka may have at most, as the stream core has it.
-const (
-	defaultMaxBytes = 1_000_012
-	recordOverhead  = 512
 )
 
 // record steps a record, first its row's own deadlines. rejected says that it went to the dead letters
@@ -27,9 +22,9 @@ func (p *partition) record(input int, rec *kgo.Record, rejected bool) (*Differen
 		p.outputs.expectLetter(rec, p.at)
 	}
 	key := string(rec.Key)
-	if len(rec.Key) == 0 || rec.Value == nil {
+	if len(rec.Key) == 0 || rec.Value == nil || kafka.Fault(rec) != nil {
 		if !rejected {
-			return p.differs(where(rec), key, "a record without key or value was stepped"), nil
+			return p.differs(where(rec), key, "a record without key or value, or of an unknown schema, was stepped"), nil
 		}
 		return nil, nil
 	}
@@ -38,6 +33,9 @@ func (p *partition) record(input int, rec *kgo.Record, rejected bool) (*Differen
 		return nil, err
 	}
 	ms := max(rec.Timestamp.UnixMilli(), 0)
+	if p.def.Inputs[input] == p.def.Loop {
+		ms = loop.TimeMS(rec)
+	}
 	if due := p.def.WakeMS(r.val); due != 0 && due <= ms {
 		if d := p.wake(key, r, ms, where(rec)); d != nil {
 			return d, nil
@@ -89,7 +87,7 @@ func (p *partition) wake(key string, r *row, upTo int64, at schemas.Coordinates)
 // set makes the call; a nil record is a wake.
 func (p *partition) set(key string, val any, ms int64, rec *kgo.Record) {
 	c := &p.call
-	c.Key, c.NowMS, c.Row, c.Views = key, ms, val, p.views.views
+	c.Key, c.NowMS, c.Row, c.Views, c.Tables = key, ms, val, p.views.views, p.views
 	c.At, c.Value = schemas.Coordinates{Partition: p.number}, nil
 	if rec != nil {
 		c.At, c.Value = where(rec), rec.Value
@@ -111,18 +109,11 @@ func (p *partition) try(step func(*processors.Call) error) (err error) {
 		switch {
 		case !slices.Contains(p.def.Outputs, e.Topic):
 			return errors.New("it emits to " + e.Topic.Name + " without declaring it")
-		case len(e.Key)+len(e.Value) > maxBytes(e.Topic):
+		case len(e.Key)+len(e.Value) > e.Topic.RecordBytes():
 			return fmt.Errorf("it emits %d bytes to %s", len(e.Key)+len(e.Value), e.Topic.Name)
 		}
 	}
 	return nil
-}
-
-func maxBytes(t *topics.Spec) int {
-	if t.MaxMessageBytes > 0 {
-		return t.MaxMessageBytes - recordOverhead
-	}
-	return defaultMaxBytes - recordOverhead
 }
 
 // take makes the step's outcome part of the transaction.

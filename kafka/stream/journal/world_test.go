@@ -232,6 +232,7 @@ func (w *world) run(def *processors.Def, instance string, interval time.Duration
 	cfg := stream.DefaultConfig()
 	cfg.Kafka, cfg.InstanceID, cfg.Interval, cfg.SessionTimeout = w.cfg, instance, interval, 6*time.Second
 	cfg.Logger = slog.New(slog.DiscardHandler)
+	cfg.DeadLetters.Percent = 0 // many are bad on purpose
 	cfg.CacheBytes = 1 << 20
 	p, err := stream.New(cfg, def)
 	if err != nil {

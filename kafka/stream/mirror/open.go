@@ -1,0 +1,102 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/dwellhq/dwell/kafka/stream/broker"
+	"github.com/dwellhq/dwell/kafka/stream/store"
+)
+
+const (
+	// topicAppears is how long a topic that was just created may stay invisible.
+	topicAppears = 5 * time.Second
+	// askAgain is the pause after a question that nobody answered.
+	askAgain = 250 * time.Millisecond
+	// maxAge is how old a store may be. Brokers forget by default after a day that a row was deleted, and a
+	// store that has not heard of it would keep the row for ever.
+	maxAge = 12 * time.Hour
+)
+
+// open opens the stores of some partitions of a table, and finds where these end.
+func (m *Mirror) open(ctx context.Context, topic string, numbers []int32) (_ *follower, err error) {
+	f := &follower{cfg: m.cfg, topic: topic, index: map[int32]int{}, ready: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			f.close(m.cfg.Log)
+		}
+	}()
+	id, _, err := m.cfg.Admin.Topic(ctx, topic, topicAppears)
+	if err != nil {
+		return nil, err
+	}
+	spans, err := m.ends(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range numbers {
+		s, err := m.store(topic, n, id, spans[n])
+		if err != nil {
+			return nil, err
+		}
+		f.index[n], f.stores = i, append(f.stores, s)
+		f.next, f.ends = append(f.next, max(s.Offset()+1, spans[n].Start)), append(f.ends, spans[n].End)
+	}
+	return f, nil
+}
+
+// store opens the local store of a partition. One that cannot be a part of this topic is emptied: the
+// topic was made anew, does not reach that far, begins later, or may have forgotten what it deleted.
+func (m *Mirror) store(topic string, number int32, id [16]byte, span broker.Span) (*store.Store, error) {
+	if m.cfg.Dir == "" {
+		s := store.Memory()
+		return s, s.Reset(id)
+	}
+	dir := filepath.Join(m.cfg.Dir, topic, strconv.Itoa(int(number)))
+	old := time.Since(written(dir)) > maxAge
+	s, err := store.Open(dir, m.cfg.Cache)
+	if err != nil {
+		return nil, err
+	}
+	if s.Topic() == id && s.Offset() < span.End && s.Offset()+1 >= span.Start && !old {
+		return s, nil
+	}
+	if err := s.Reset(id); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// written is when anything in a folder was last written; the zero time for nothing.
+func written(dir string) (last time.Time) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return last
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last
+}
+
+// ends asks where the partitions of a topic begin and end, until it is answered.
+func (m *Mirror) ends(ctx context.Context, topic string) (map[int32]broker.Span, error) {
+	for {
+		spans, err := m.cfg.Admin.Decided(ctx, topic)
+		if err == nil {
+			return spans[topic], nil
+		}
+		m.cfg.Log.Warn("tables of other processors: asking again", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(err, context.Cause(ctx))
+		case <-time.After(askAgain):
+		}
+	}
+}

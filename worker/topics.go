@@ -1,0 +1,64 @@
+package worker
+
+import (
+	"slices"
+
+	"github.com/dwellhq/dwell/kafka/stream/journal"
+	"github.com/dwellhq/dwell/processors"
+	"github.com/dwellhq/dwell/topics"
+)
+
+// Topics is dwell's own topics, and all that the processors read, write and keep: inputs, outputs, whole
+// topics, loops, tables, journals, and the tables that they join. A table that is looked up is not among
+// them, because only its own processor knows how many partitions it has.
+func Topics(defs ...*processors.Def) []*topics.Spec {
+	all := topics.Builtin()
+	add := func(specs ...*topics.Spec) {
+		for _, s := range specs {
+			if !slices.ContainsFunc(all, func(have *topics.Spec) bool { return have.Name == s.Name }) {
+				all = append(all, s)
+			}
+		}
+	}
+	for _, d := range defs {
+		add(Kept(d)...)
+	}
+	for _, d := range defs {
+		add(d.Inputs...)
+		add(d.Outputs...)
+		for _, w := range d.Whole {
+			add(w.Topic())
+		}
+		for _, t := range d.Tables {
+			if !t.Whole {
+				add(besideInputs(d, t.Topic()))
+			}
+		}
+	}
+	return all
+}
+
+// Kept are the topics that a processor has for itself: first its table, then, where it has them, its
+// journal and its loop.
+func Kept(d *processors.Def) []*topics.Spec {
+	kept := []*topics.Spec{besideInputs(d, topics.Table(d.Name, d.MaxRowBytes))}
+	if d.Journal {
+		kept = append(kept, besideInputs(d, &topics.Spec{Name: journal.Topic("dwell." + d.Name), Retention: journal.Retention(d.Inputs)}))
+	}
+	if d.Loop != nil {
+		kept = append(kept, besideInputs(d, d.Loop))
+	}
+	return kept
+}
+
+// besideInputs gives a topic as many partitions as the processor's inputs have.
+func besideInputs(d *processors.Def, s *topics.Spec) *topics.Spec {
+	own := *s
+	for _, in := range d.Inputs {
+		if in != d.Loop {
+			own.Partitions = in.Partitions
+			break
+		}
+	}
+	return &own
+}

@@ -1,0 +1,39 @@
+package worker
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/dwellhq/dwell/processors"
+	"github.com/dwellhq/dwell/schemas"
+	"github.com/dwellhq/dwell/topics"
+)
+
+func TestTopicsOfAProcessorThatDeclaresEverything(t *testing.T) {
+	step := func(*processors.Turn[int], int) {}
+	people := &processors.Table[int]{Processor: "people"}
+	prices := &processors.Table[int]{Processor: "prices"}
+	owner := processors.Define(processors.Processor[int]{
+		Name: "people", MaxRowBytes: 2 << 20, Inputs: []processors.Input[int]{processors.On(topics.Stream[int]("in"), step)},
+	})
+	single := topics.Of(topics.Spec{Name: "single", Partitions: 1}, schemas.Codec[int](schemas.JSON[int]{}))
+	orders := processors.Define(processors.Processor[int]{
+		Name: "orders", Journal: true, Joins: []processors.AnyTable{people}, Lookups: []processors.AnyTable{prices},
+		Inputs: []processors.Input[int]{processors.On(topics.Loop[int]("orders"), step), processors.On(single, step)},
+	})
+	got := map[string]string{}
+	for _, s := range Topics(orders, owner) {
+		if _, twice := got[s.Name]; twice {
+			t.Errorf("%s is there twice", s.Name)
+		}
+		got[s.Name] = fmt.Sprint(s.Partitions, s.Compact, s.MaxMessageBytes > 2<<20)
+	}
+	for name, want := range map[string]string{
+		"in": "0 false false", "single": "1 false false", "dwell.orders-table": "1 true false", "dwell.orders-loop": "1 false false",
+		"dwell.orders-journal": "1 false false", "dwell.people-table": "0 true true", "dwell.prices-table": "", topics.Actions.Name: "0 false false",
+	} {
+		if got[name] != want {
+			t.Errorf("%s: %q, want %q", name, got[name], want)
+		}
+	}
+}
