@@ -51,6 +51,10 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 		w.bad(in, 3)
 		until(t, "committed", func() bool { return w.committed(def, in.Name) == int64(503*(i+1)) })
 		got := scrape(t, reg)
+		until(t, "counted", func() bool { // the brokers know of the commit before the processor has counted it
+			got = scrape(t, reg)
+			return got["dwell_transaction_records:sum"] == 503 && got["dwell_commit_seconds"] > 0 && got["dwell_transactions_total:commit"] > 0
+		})
 		for name, want := range map[string]float64{
 			"dwell_records_total": 503, "dwell_transaction_records:sum": 503, "dwell_dead_letters_total": 3, "dwell_processor_ready": 1,
 			"dwell_partitions": 4, "dwell_partitions_recovering": 0, "dwell_recovery_togo_records": 0, "dwell_recovery_seconds": 1,
