@@ -54,7 +54,8 @@ type Call struct {
 	// NowMS is the record's time, Unix milliseconds; for Wake, the time up to which to wake.
 	NowMS int64
 	At    schemas.Coordinates
-	// Value is the undecoded record; nil for a wake.
+	// Value is the undecoded record; nil for a wake. It must not change as long as Out is in use: facts may
+	// lie in its memory.
 	Value []byte
 	// Row is the decoded row, nil for none; afterwards nil means deleted. Rows are changed in place.
 	Row any
@@ -68,8 +69,10 @@ type Call struct {
 	Out []Emission
 
 	def *Def
-	// turn is the Turn of the last step, to be used again.
-	turn any
+	// turn is the Turn of the last step, to be used again; so is spare, a record that was given back.
+	turn, spare any
+	// facts are room for facts to come.
+	facts []schemas.Fact
 }
 
 // Emission is a record to send when the transaction commits.

@@ -62,8 +62,12 @@ type Input[S any] struct {
 }
 
 // On runs step for each record of the topic. Bytes that are no T go to the dead letters. A topic that
-// topics.Loop made for this processor is its loop: see Loop.
+// topics.Loop made for this processor is its loop: see Loop. Where the topic's codec is a
+// schemas.Borrower, a record is good until its step returns, and what the step emits lies in its memory.
 func On[T, S any](topic topics.Topic[T], step func(*Turn[S], T)) Input[S] {
+	if codec, ok := topic.Codec.(schemas.Borrower[T]); ok {
+		return Input[S]{topic.Spec, borrow(codec, step)}
+	}
 	return Input[S]{topic.Spec, func(t *Turn[S], value []byte) error {
 		v, err := topic.Codec.Decode(value)
 		if err != nil {
@@ -72,6 +76,23 @@ func On[T, S any](topic topics.Topic[T], step func(*Turn[S], T)) Input[S] {
 		step(t, v)
 		return nil
 	}}
+}
+
+// borrow runs step on records that lie in the memory of Call.Value, and are filled again by the next one.
+func borrow[T, S any](codec schemas.Borrower[T], step func(*Turn[S], T)) func(*Turn[S], []byte) error {
+	return func(t *Turn[S], value []byte) error {
+		call := t.call
+		spare, _ := call.spare.(T)
+		call.spare = nil // a step that panics leaves none behind
+		v, err := codec.Borrow(spare, value)
+		if err != nil {
+			return err
+		}
+		step(t, v)
+		codec.Return(v)
+		call.spare = v
+		return nil
+	}
 }
 
 // AnyWhole is a Whole of any type.

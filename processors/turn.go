@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/dwellhq/dwell/schemas"
@@ -57,18 +58,21 @@ func (t *Turn[S]) Act(id, channel string) {
 	tenant, user := schemas.SplitKey(t.Key)
 	now := t.Now.UnixMilli()
 	Emit(t, topics.Actions, t.Key, &schemas.Action{
-		Id: DeriveID(t.Key, id, fmt.Sprint(now)), Tenant: tenant, User: user, Campaign: id, Channel: channel, DecidedMs: now,
+		Id: DeriveID(t.Key, id, strconv.FormatInt(now, 10)), Tenant: tenant, User: user, Campaign: id, Channel: channel, DecidedMs: now,
 	})
 }
 
 // DeriveID makes an id of 32 hex digits from parts: the first half of SHA-256 over the parts, each
 // led by its length.
 func DeriveID(parts ...string) string {
-	h := sha256.New()
+	b := make([]byte, 0, 512) // on the stack; longer parts move it
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
+		b = append(append(strconv.AppendInt(b, int64(len(p)), 10), ':'), p...)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256(b)
+	var digits [32]byte
+	hex.Encode(digits[:], sum[:16])
+	return string(digits[:])
 }
 
 // Emit sends a record when the turn ends, in the transaction that commits it. The topic must be
@@ -96,6 +100,20 @@ func Loop[T, S any](t *Turn[S], loop topics.Topic[T], key string, v T) {
 		panic(fmt.Sprintf("processors: %s sends a message through its loop to nobody", t.call.def.Name))
 	}
 	Emit(t, loop, key, v)
+}
+
+// factsAtOnce is how many facts are made room for at a time.
+const factsAtOnce = 16
+
+// NewFact is a fact to fill in and emit. Facts of several turns lie in one piece of memory.
+func NewFact[S any](t *Turn[S]) *schemas.Fact {
+	c := t.call
+	if len(c.facts) == 0 {
+		c.facts = make([]schemas.Fact, factsAtOnce)
+	}
+	f := &c.facts[0]
+	c.facts = c.facts[1:]
+	return f
 }
 
 // EmitFact sends a fact; the runtime packs the facts of a transaction and partition into blocks.

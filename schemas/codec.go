@@ -17,6 +17,17 @@ type Codec[T any] interface {
 	Decode(b []byte) (T, error)
 }
 
+// Borrower is a Codec that can decode without copying, for steps that are run for every record there is.
+type Borrower[T any] interface {
+	Codec[T]
+	// Borrow returns a T that lies in the memory of b, so b must not change as long as any of it is in use.
+	// Who keeps a part of it copies that part: it would keep all of b. spare is a T that was given back,
+	// to be filled again, or the zero value.
+	Borrow(spare T, b []byte) (T, error)
+	// Return takes a T back, which nobody uses any more; what was taken out of it stays good.
+	Return(v T)
+}
+
 // JSON is the codec for a user's own types.
 type JSON[T any] struct{}
 

@@ -29,12 +29,15 @@ type FactBlocks struct{}
 func (FactBlocks) Pack(facts []*Fact) ([][]byte, error) {
 	var out [][]byte
 	for len(facts) > 0 {
-		b, n := &FactBlock{}, 0
+		n := 0
 		for size := 0; n < len(facts); n++ {
 			if size += facts[n].size(); size > MaxBlockBytes && n > 0 {
 				break
 			}
-			b.add(facts[n])
+		}
+		b := blockFor(n)
+		for _, f := range facts[:n] {
+			b.add(f)
 		}
 		facts = facts[n:]
 		raw, err := b.MarshalVT()
@@ -65,6 +68,22 @@ func (FactBlocks) Unpack(b []byte) (*FactBlock, error) {
 func (f *Fact) size() int {
 	return len(f.EventID) + len(f.Tenant) + len(f.User) + len(f.Type) + len(f.Name) + len(f.Path) + len(f.Referrer) +
 		len(f.UserAgent) + len(f.Address) + len(f.Source) + len(f.Properties) + len(f.At.Topic) + 48
+}
+
+// blockFor is a block with room for n facts in each column.
+func blockFor(n int) *FactBlock {
+	text := make([]string, 11*n) // one piece of memory for the columns of texts
+	column := func() []string {
+		c := text[0:0:n]
+		text = text[n:]
+		return c
+	}
+	return &FactBlock{
+		EventId: column(), Tenant: column(), User: column(), Type: column(), Name: column(), Path: column(), Referrer: column(),
+		UserAgent: column(), Address: column(), Source: column(), SrcTopic: column(),
+		TimeMs: make([]int64, 0, n), ReceivedMs: make([]int64, 0, n), N: make([]uint32, 0, n), Properties: make([][]byte, 0, n),
+		SrcPartition: make([]int32, 0, n), SrcOffset: make([]int64, 0, n),
+	}
 }
 
 func (b *FactBlock) add(f *Fact) {

@@ -2,7 +2,7 @@ package schemas
 
 import (
 	"cmp"
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -18,7 +18,10 @@ type Coordinates struct {
 
 // String is topic/partition/offset.
 func (c Coordinates) String() string {
-	return fmt.Sprintf("%s/%d/%d", c.Topic, c.Partition, c.Offset)
+	b := make([]byte, 0, 64) // on the stack for topics of usual length
+	b = append(append(b, c.Topic...), '/')
+	b = append(strconv.AppendInt(b, int64(c.Partition), 10), '/')
+	return string(strconv.AppendInt(b, c.Offset, 10))
 }
 
 // Compare orders coordinates of one topic by partition and offset.

@@ -155,6 +155,24 @@ func (c EventCodec) Decode(b []byte) (*Event, error) {
 	if len(b) == 0 || b[0] != '{' {
 		return c.Proto.Decode(b)
 	}
+	return c.call(b)
+}
+
+// Alias is Decode into e, an empty Event or one that was Reset; protobuf is not copied: e lies in the memory
+// of b then. What it returns is e, or another Event in the JSON form.
+func (c EventCodec) Alias(e *Event, b []byte) (*Event, error) {
+	if len(b) > 0 && b[0] == '{' {
+		return c.call(b)
+	}
+	if err := e.UnmarshalVTUnsafe(b); err != nil {
+		e.Reset()
+		return nil, fmt.Errorf("%w: %T: %w", ErrUndecodable, e, err)
+	}
+	return e, nil
+}
+
+// call decodes the JSON form.
+func (EventCodec) call(b []byte) (*Event, error) {
 	var s struct {
 		Segment
 		Tenant string `json:"tenant"`

@@ -14,6 +14,7 @@ import (
 	"github.com/dwellhq/dwell/console"
 	"github.com/dwellhq/dwell/gateway"
 	"github.com/dwellhq/dwell/internal/dev"
+	"github.com/dwellhq/dwell/internal/memory"
 	"github.com/dwellhq/dwell/internal/role"
 	"github.com/dwellhq/dwell/internal/status"
 	"github.com/dwellhq/dwell/kafka"
@@ -68,7 +69,10 @@ type workerCmd struct {
 }
 
 // Run implements the command.
-func (c *workerCmd) Run() error { return worker.Run(c.Config, builtinProcessors()...) }
+func (c *workerCmd) Run() error {
+	memory.Tune()
+	return worker.Run(c.Config, builtinProcessors()...)
+}
 
 type statusCmd struct {
 	Admin []string `arg:"" optional:"" help:"Admin addresses of workers, or of dwell dev, host:port." default:"127.0.0.1:8081"`

@@ -39,6 +39,7 @@ import (
 	"github.com/dwellhq/dwell/kafka/stream/standby"
 	"github.com/dwellhq/dwell/kafka/stream/table"
 	"github.com/dwellhq/dwell/processors"
+	"github.com/dwellhq/dwell/topics"
 )
 
 // Processor is one instance of a processor's group.
@@ -46,6 +47,7 @@ type Processor struct {
 	cfg    Config
 	def    *processors.Def
 	group  string // also names the table and the transactional ids
+	table  *topics.Spec
 	log    *slog.Logger
 	shared *table.Shared
 	count  *metrics.Metrics
@@ -83,6 +85,7 @@ func New(cfg Config, def *processors.Def) (*Processor, error) {
 	}
 	p := &Processor{
 		cfg: cfg, def: def, group: "dwell." + def.Name, log: cfg.Logger.With("processor", def.Name, "instance", cfg.InstanceID),
+		table: topics.Table(def.Name, def.MaxRowBytes),
 		parts: map[int32]*table.Partition{},
 	}
 	p.withGuarantee()

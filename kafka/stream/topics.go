@@ -108,7 +108,7 @@ func (p *Processor) batchBytes(topic string) int32 { return int32(p.written(topi
 // written is the declaration of a topic that the processor writes.
 func (p *Processor) written(topic string) *topics.Spec {
 	if topic == p.shared.Topic {
-		return topics.Table(p.def.Name, p.def.MaxRowBytes)
+		return p.table // asked for each row that is produced
 	}
 	for _, t := range p.def.Outputs {
 		if t.Name == topic {

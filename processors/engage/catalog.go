@@ -24,6 +24,8 @@ type Catalog struct {
 	readers tree.Tree[[]reader] // by tenant and event
 	caps    tree.Tree[[]capOf]  // by tenant and scope
 	book    audience.Book
+	// strict says that some tenant has, or had, a campaign that reads all events.
+	strict bool
 }
 
 // entry is what was declared under one name.
@@ -84,6 +86,9 @@ func (c *Catalog) reading(tenant, event string) []reader {
 		return nil
 	}
 	rs, _ := c.readers.Get(tenant, event)
+	if !c.strict {
+		return rs
+	}
 	strict, _ := c.readers.Get(tenant, everyEvent)
 	if len(strict) == 0 {
 		return rs
@@ -170,6 +175,7 @@ func (c *Catalog) index(tenant string, cp *campaign.Campaign) {
 				r.resets = append(r.resets, m)
 			}
 		}
+		c.strict = c.strict || event == everyEvent
 		rs, _ := c.readers.Get(tenant, event)
 		at, _ := slices.BinarySearchFunc(rs, r, byPriority)
 		c.readers = c.readers.With(tenant, event, slices.Insert(slices.Clone(rs), at, r))
@@ -226,12 +232,13 @@ func events(t *campaign.Trigger) []string {
 // reads says what an event is to the campaign; false: nothing.
 func (r *reader) reads(e *schemas.Event, props *predicate.Properties) (trigger.Event, bool) {
 	ev := trigger.Event{ID: e.Id}
-	for _, s := range r.steps {
-		if s.Event == e.Name && s.Where.Matches(props) {
+	for i := range r.steps {
+		if s := &r.steps[i]; s.Event == e.Name && s.Where.Matches(props) {
 			ev.Steps |= s.Bits
 		}
 	}
-	for _, m := range r.resets {
+	for i := range r.resets {
+		m := &r.resets[i]
 		ev.Resets = ev.Resets || m.Event == e.Name && m.Where.Matches(props)
 	}
 	if a := r.campaign.Trigger.Pattern.Aggregate; a != nil && ev.Steps != 0 {

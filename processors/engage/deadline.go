@@ -48,6 +48,22 @@ func watch(t *turn) {
 	}
 }
 
+// watchAfter is watch after an event was counted. The row's deadline is no later than anything that waited
+// in it before the turn, so only what the event made due, and the responses that wait, can be earlier.
+func watchAfter(t *turn, a *arrival) {
+	if t.Deadline().IsZero() {
+		watch(t)
+		return
+	}
+	least := a.dueMS
+	if ms := pendingDue(t.State); ms != 0 && (least == 0 || ms < least) {
+		least = ms
+	}
+	if least != 0 && least < t.Deadline().UnixMilli() {
+		t.WakeAt(time.UnixMilli(least))
+	}
+}
+
 // absencesDue is when the next absence is decided.
 func absencesDue(row *schemas.EngageRow) int64 {
 	var least int64
@@ -86,7 +102,8 @@ func decideAbsences(t *turn) {
 			continue
 		}
 		r := &reader{campaign: c, machine: c.Trigger.Machine()}
-		if found := decisions(t, tenant, "", r, p, due(progress(t, tenant, r), r.machine, now)); len(found) > 0 {
+		p, _ := progress(t, r) // the same one, and of this pattern
+		if found := decisions(t, tenant, "", r, p, due(p, r.machine, now)); len(found) > 0 {
 			all = append(all, found)
 		}
 	}

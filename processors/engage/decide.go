@@ -7,7 +7,6 @@ import (
 
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
-	"github.com/dwellhq/dwell/processors/engage/predicate"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
 	"github.com/dwellhq/dwell/schemas"
 )
@@ -17,23 +16,27 @@ type decision struct {
 	reader   *reader
 	progress *schemas.TriggerRow
 	match    *trigger.Match
-	// event completed it; only its tenant and id are there.
-	event *schemas.Event
-	id    string
+	// eventID is of the event that completed it.
+	eventID string
+	id      string
 }
 
 // decide lets an event cancel and convert what came before it, then steps the campaigns that read it
 // and takes their matches through the gates.
-func decide(t *turn, e *schemas.Event) {
+func decide(t *turn, a *arrival) {
+	e := a.Event
 	readers := processors.Look(t, declared).reading(e.Tenant, e.Name)
 	traits := bookOf(t).Computing(e.Tenant, e.Name)
-	if len(readers) == 0 && len(traits) == 0 && t.State.Gates == nil {
+	g := t.State.Gates
+	if len(readers)+len(traits)+len(g.GetPending())+len(g.GetAwaited()) == 0 {
 		return // nobody asks for its properties: they stay bytes
 	}
 	remember(t, e, readers, traits)
-	props := predicate.NewProperties(e.Properties)
-	compute(t, e, traits, props) // first, so that a campaign sees them with this event
-	props.Of(userOf(t))
+	props := &a.props
+	props.Reset(e.Properties)
+	compute(t, e, traits, props)                                           // first, so that a campaign sees them with this event
+	a.user = *bookOf(t).User(e.Tenant, t.State.Profile, t.Now.UnixMilli()) // userOf, without its allocation
+	props.Of(&a.user)
 	if t.State.Gates != nil {
 		cancels(t, e, props)
 		converts(t, e, props)
@@ -41,11 +44,11 @@ func decide(t *turn, e *schemas.Event) {
 	var passed []response
 	var rest [][]decision
 	for i := range readers {
-		found := step(t, e, &readers[i], props)
+		found := step(t, a, &readers[i])
 		if len(found) == 0 {
 			continue
 		}
-		if d := found[0]; admits(t, d) && reenters(t, d) {
+		if d := &found[0]; admits(t, d) && reenters(t, d) {
 			passed = append(passed, d.response(t.Now))
 		}
 		if len(found) > 1 {
@@ -67,7 +70,7 @@ func gateAll(t *turn, all [][]decision) {
 				continue
 			}
 			more = true
-			if d := found[round]; admits(t, d) && reenters(t, d) {
+			if d := &found[round]; admits(t, d) && reenters(t, d) {
 				passed = append(passed, d.response(t.Now))
 			}
 		}
@@ -81,24 +84,31 @@ func gateAll(t *turn, all [][]decision) {
 // response is the match as the gates after REENTRY take it.
 func (d *decision) response(now time.Time) response {
 	return response{
-		campaign: d.reader.campaign, id: d.id, eventID: d.event.Id, eventIDs: d.match.EventIDs,
+		campaign: d.reader.campaign, id: d.id, eventID: d.eventID, eventIDs: d.match.EventIDs,
 		firstMS: d.match.FirstMS, lastMS: d.match.LastMS, dueMS: now.UnixMilli(), number: d.match.Number,
 	}
 }
 
 // step takes the event to one campaign's pattern and returns what it completed.
-func step(t *turn, e *schemas.Event, r *reader, props *predicate.Properties) []decision {
+func step(t *turn, a *arrival, r *reader) []decision {
+	e, props := a.Event, &a.props
 	ev, ok := r.reads(e, props)
 	if !ok {
 		return nil
 	}
+	ev.ID = a.id()
 	value, split := "", r.splits()
 	if split {
 		if value, ok = r.campaign.Trigger.Correlate.Value(props); !ok && !ev.Resets {
 			return nil
 		}
 	}
-	p := progress(t, e.Tenant, r)
+	p, fresh := progress(t, r)
+	if fresh && !a.tidy { // once in a turn: the catalog stays the same
+		forgetGone(t.State, e.Tenant, processors.Look(t, declared))
+		a.tidy = true
+	}
+	before := eventsOf(p)
 	ev.TimeMS, ev.NowMS = clock(t, e, r.campaign), t.Now.UnixMilli()
 	var out trigger.Outcome
 	if split {
@@ -109,7 +119,7 @@ func step(t *turn, e *schemas.Event, r *reader, props *predicate.Properties) []d
 		keep(p, next)
 	}
 	if out.Late {
-		v := about(r.campaign, e, Late)
+		v := about(r.campaign, e.Id, Late)
 		v.EventTimeMs = ev.TimeMS
 		emit(t, v, "", &detail{
 			HighestMS: p.HighestMs, LateByMS: p.HighestMs - ev.TimeMS, AllowedLatenessMS: r.machine.AllowedLateness.Milliseconds(),
@@ -117,8 +127,26 @@ func step(t *turn, e *schemas.Event, r *reader, props *predicate.Properties) []d
 		})
 		return nil
 	}
-	bound(t.State, p)
-	return decisions(t, e.Tenant, e.Id, r, p, out.Matches)
+	a.hold(t.State, p, before)
+	return decisions(t, e.Tenant, ev.ID, r, p, out.Matches)
+}
+
+// hold notes what a step did to a progress that had so many events before, and keeps the row within
+// maxEntryBytes.
+func (a *arrival) hold(row *schemas.EngageRow, p *schemas.TriggerRow, before int) {
+	after := eventsOf(p)
+	if a.held < 0 {
+		a.held = entries(row)
+	} else {
+		a.held += after - before
+	}
+	if a.held*maxEntry > maxEntryBytes {
+		bound(row, p)
+		a.held += eventsOf(p) - after
+	}
+	if p.DueMs != 0 && (a.dueMS == 0 || p.DueMs < a.dueMS) {
+		a.dueMS = p.DueMs
+	}
 }
 
 // splits says whether each value of a field has a pattern of its own.
@@ -174,7 +202,7 @@ func makeRoom(t *turn, e *schemas.Event, r *reader, p *schemas.TriggerRow) {
 	for len(p.Parts) > MaxParts {
 		part := p.Parts[0]
 		p.Parts = slices.Delete(p.Parts, 0, 1)
-		emit(t, about(r.campaign, e, Dropped), part.Value, &detail{Value: part.Value, Held: len(part.EventIds), Shadow: shadow(r.campaign)})
+		emit(t, about(r.campaign, e.Id, Dropped), part.Value, &detail{Value: part.Value, Held: len(part.EventIds), Shadow: shadow(r.campaign)})
 	}
 }
 
@@ -195,8 +223,7 @@ func decisions(t *turn, tenant, eventID string, r *reader, p *schemas.TriggerRow
 		if r.machine.Kind == trigger.Absence {
 			eventID = m.EventIDs[0]
 		}
-		e := &schemas.Event{Tenant: tenant, Id: eventID}
-		all = append(all, decision{reader: r, progress: p, match: m, event: e, id: matchID(t, e, r.campaign, m)})
+		all = append(all, decision{reader: r, progress: p, match: m, eventID: eventID, id: matchID(t, tenant, eventID, r.campaign, m)})
 	}
 	return all
 }
@@ -212,23 +239,23 @@ func clock(t *turn, e *schemas.Event, c *campaign.Campaign) int64 {
 
 // matchID names a match by campaign, user and the match's last event. Where that event is not
 // consumed and was not what completed the match, it may end another one; then both events name it.
-func matchID(t *turn, e *schemas.Event, c *campaign.Campaign, m *trigger.Match) string {
+func matchID(t *turn, tenant, eventID string, c *campaign.Campaign, m *trigger.Match) string {
 	last := m.EventIDs[len(m.EventIDs)-1]
-	parts := []string{e.Tenant + "/" + c.Name, t.Key, last}
-	if m.Reusable && last != e.Id {
-		parts = append(parts, e.Id)
+	parts := append(make([]string, 0, 4), tenant+"/"+c.Name, t.Key, last)
+	if m.Reusable && last != eventID {
+		parts = append(parts, eventID)
 	}
 	return processors.DeriveID(parts...)
 }
 
 // reenters is the REENTRY gate.
-func reenters(t *turn, d decision) bool {
+func reenters(t *turn, d *decision) bool {
 	gate := d.reader.campaign.Reentry
 	spent := reserved(t.State, d.reader.campaign, trigger.Spent{Fired: d.progress.Fired, LastMS: d.progress.LastMatchMs})
 	if gate.Allows(spent, d.match.LastMS) {
 		return true
 	}
-	emit(t, matched(d, d.event, Reentry), "", &detail{
+	emit(t, matched(d, Reentry), "", &detail{
 		Mode: string(gate.Mode), Fired: spent.Fired, LastMatchMS: spent.LastMS,
 		EveryMS: gate.Every.Milliseconds(), UntilMS: gate.UntilMS(spent), Shadow: shadow(d.reader.campaign),
 	})

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/dwellhq/dwell/processors"
+	"github.com/dwellhq/dwell/processors/engage/audience"
 	"github.com/dwellhq/dwell/processors/engage/gate"
+	"github.com/dwellhq/dwell/processors/engage/predicate"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
@@ -19,8 +21,67 @@ const MaxAhead = 24 * time.Hour
 // maxTimeMS is the end of the year 9999.
 const maxTimeMS = 253402300799999
 
+// arrival is an event in the one turn that counts it, with what several campaigns ask of it and their row.
+type arrival struct {
+	*schemas.Event
+	props predicate.Properties
+	user  audience.User
+	// kept is a copy of the id, for rows; empty: not made yet.
+	kept string
+	// held is how many events the row holds; -1: not counted yet.
+	held int
+	// tidy says that the row holds nothing of campaigns that are gone.
+	tidy bool
+	// dueMS is the earliest that became due in the row, Unix milliseconds; 0: nothing did.
+	dueMS int64
+
+	own schemas.Event
+}
+
+// id is the event's id as a row may keep it.
+func (a *arrival) id() string {
+	if a.kept == "" {
+		a.kept = strings.Clone(a.Id)
+	}
+	return a.kept
+}
+
+// arrivals decodes events into arrivals, in the memory of their records. So what a row keeps of an event
+// is copied: its id, what it claims, what is remembered of it. Facts lie there until they are packed.
+type arrivals struct{ codec schemas.EventCodec }
+
+// Append implements schemas.Codec.
+func (c arrivals) Append(dst []byte, a *arrival) ([]byte, error) { return c.codec.Append(dst, a.Event) }
+
+// Decode implements schemas.Codec.
+func (c arrivals) Decode(b []byte) (*arrival, error) {
+	e, err := c.codec.Decode(b)
+	return &arrival{Event: e}, err
+}
+
+// Borrow implements schemas.Borrower.
+func (c arrivals) Borrow(a *arrival, b []byte) (*arrival, error) {
+	if a == nil {
+		a = &arrival{}
+	}
+	e, err := c.codec.Alias(&a.own, b)
+	if err != nil {
+		return nil, err
+	}
+	a.Event, a.kept = e, ""
+	return a, nil
+}
+
+// Return implements schemas.Borrower.
+func (arrivals) Return(a *arrival) {
+	a.own.Reset()
+	a.Event, a.kept, a.user = nil, "", audience.User{}
+	a.props.Reset(nil)
+}
+
 // onEvent takes an event to its user's row: this one, unless the id was claimed or erased.
-func onEvent(t *turn, e *schemas.Event) {
+func onEvent(t *turn, a *arrival) {
+	e := a.Event
 	complete(t, e)
 	if err := check(t.Key, e); err != nil {
 		t.Same()
@@ -34,18 +95,22 @@ func onEvent(t *turn, e *schemas.Event) {
 			return
 		}
 	}
-	count(t, e)
+	count(t, a)
 }
 
 // count counts an event of the row's user once, and decides.
-func count(t *turn, e *schemas.Event) {
+func count(t *turn, a *arrival) {
+	e := a.Event
 	if !firstSeen(t.State, eventHash(e.Id), t.Now) {
 		t.Same()
 		emit(t, &schemas.Verdict{Verdict: Duplicate, EventId: e.Id, EventTimeMs: e.TimeMs}, t.At.String(), nil)
 		return
 	}
-	defer watch(t) // the event may leave something that waits
-	processors.EmitFact(t, topics.Facts, factOf(e, t.At))
+	a.held, a.dueMS, a.tidy = -1, 0, false
+	defer watchAfter(t, a) // the event may leave something that waits
+	fact := processors.NewFact(t)
+	fill(fact, e, t.At)
+	processors.EmitFact(t, topics.Facts, fact)
 	if e.Type == "identify" {
 		rememberZone(t.State, e.Traits)
 		learn(t, e)
@@ -54,7 +119,7 @@ func count(t *turn, e *schemas.Event) {
 	if e.Type == "identify" || e.Type == "alias" {
 		return // profiles will read them; no campaign does
 	}
-	decide(t, e)
+	decide(t, a)
 }
 
 // complete fills in what a producer may leave out: the id is the record's coordinates, the times
@@ -87,9 +152,9 @@ func check(key string, e *schemas.Event) error {
 	return errors.Join(faults...)
 }
 
-// factOf is the event as it counts.
-func factOf(e *schemas.Event, at schemas.Coordinates) *schemas.Fact {
-	return &schemas.Fact{
+// fill makes a fact of an event as it counts.
+func fill(f *schemas.Fact, e *schemas.Event, at schemas.Coordinates) {
+	*f = schemas.Fact{
 		EventID: e.Id, Tenant: e.Tenant, User: e.User(), Type: e.Type, Name: e.Name,
 		TimeMS: e.TimeMs, ReceivedMS: e.ReceivedMs, N: 1,
 		Path: e.Path, Referrer: e.Referrer, UserAgent: e.UserAgent, Address: e.Address, Source: e.Source,

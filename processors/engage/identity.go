@@ -120,7 +120,7 @@ func onIdentity(t *turn, m *schemas.Identity) {
 			return
 		}
 		m.Event.UserId = m.User // whose it turned out to be
-		count(t, m.Event)
+		count(t, &arrival{Event: m.Event})
 	}
 }
 
@@ -146,7 +146,7 @@ func checkIdentity(key string, m *schemas.Identity) error {
 // row knows whether somebody else claimed it meanwhile.
 func claim(t *turn, e *schemas.Event) {
 	for _, id := range identity.Claims(e) {
-		identity.Claim(t.State, id)
+		identity.Claim(t.State, strings.Clone(id))
 		sendTo(t, id, &schemas.Identity{Claim: &schemas.Claim{Owner: e.UserId, EventId: e.Id}})
 	}
 }
@@ -161,7 +161,7 @@ func handOver(t *turn, owner string) {
 		return
 	}
 	if was == "" && t.State.SizeVT() > 0 {
-		row, err := rowCodec{}.Append(nil, t.State)
+		row, err := t.State.MarshalVT() // not packed: a worker of an older version may take it
 		if err != nil {
 			panic(fmt.Sprintf("engage: encode the row of %s: %v", t.Key, err)) // it was decoded
 		}
@@ -251,6 +251,6 @@ func remember(t *turn, e *schemas.Event, readers []reader, traits []*profile.Def
 		until = max(until, clock(t, e, r.campaign)+(f.Within+f.AllowedLateness).Milliseconds())
 	}
 	identity.Remember(t.State, &schemas.RememberedEvent{
-		Id: e.Id, Name: e.Name, TimeMs: e.TimeMs, NowMs: t.Now.UnixMilli(), UntilMs: until, Properties: slices.Clone(e.Properties),
+		Id: strings.Clone(e.Id), Name: strings.Clone(e.Name), TimeMs: e.TimeMs, NowMs: t.Now.UnixMilli(), UntilMs: until, Properties: slices.Clone(e.Properties),
 	})
 }

@@ -61,12 +61,12 @@ func gateByEvent(t *turn, found []decision) {
 	slices.SortStableFunc(found, func(a, b decision) int { return cmp.Compare(a.match.LastMS, b.match.LastMS) })
 	for len(found) > 0 {
 		n := 1
-		for n < len(found) && found[n].event.Id == found[0].event.Id {
+		for n < len(found) && found[n].eventID == found[0].eventID {
 			n++
 		}
 		var passed []response
-		for _, d := range found[:n] {
-			if admits(t, d) && reenters(t, d) {
+		for i := range found[:n] {
+			if d := &found[i]; admits(t, d) && reenters(t, d) {
 				passed = append(passed, d.response(t.Now))
 			}
 		}
@@ -162,7 +162,10 @@ func (j *jointCampaign) merge(t *turn, tenant string) []decision {
 		}
 		return nil
 	}
-	p := progress(t, tenant, r)
+	p, fresh := progress(t, r)
+	if fresh {
+		forgetGone(t.State, tenant, processors.Look(t, declared))
+	}
 	identity.UniteSpent(p, theirs, shadow(r.campaign))
 	if theirs.Pattern != p.Pattern || slices.ContainsFunc(states(theirs), func(s trigger.State) bool { return !r.machine.Fits(s) }) {
 		theirs = &schemas.TriggerRow{}

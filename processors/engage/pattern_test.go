@@ -1,7 +1,6 @@
 package engage
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -192,9 +191,7 @@ func TestStoredPatternsDecodeForEver(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(patternRow()) {
 		t.Errorf("got %v\nwant %v", got, patternRow())
 	}
-	if again, err := (rowCodec{}).Append(nil, got); err != nil || !bytes.Equal(again, stored) {
-		t.Errorf("encodes to %x: %v", again, err)
-	}
+	storedAgain(t, got)
 }
 
 func TestPatternsThatNoStepLeftAreRefused(t *testing.T) {
@@ -234,7 +231,7 @@ func TestAStateOfAnotherShapeStartsOver(t *testing.T) {
 	catalog := fold(nil, "Campaign/demo/journey", declaration(file(t, "journey")), false)
 	c := catalog.Campaign("demo", "journey")
 	row := &schemas.EngageRow{Triggers: []*schemas.TriggerRow{{Campaign: "journey", Pattern: c.PatternHash, EventIds: []string{"x"}, EventTimesMs: []int64{view.TimeMs}}}}
-	p := progress(&turn{State: row}, "demo", &reader{campaign: c, machine: c.Trigger.Machine()})
+	p, _ := progress(&turn{State: row}, &reader{campaign: c, machine: c.Trigger.Machine()})
 	if len(p.EventIds) != 0 || p.HighestMs != 0 {
 		t.Errorf("kept %v", p)
 	}

@@ -16,7 +16,7 @@ import (
 var Processor = processors.Define(processors.Processor[schemas.EngageRow]{
 	Name: "engage",
 	Inputs: []processors.Input[schemas.EngageRow]{
-		processors.On(topics.Events, onEvent),
+		processors.On(topics.Topic[*arrival]{Spec: topics.Events.Spec, Codec: arrivals{}}, onEvent),
 		processors.On(topics.Deliveries, onDelivery),
 		processors.On(topics.Identities, onIdentity),
 		processors.On(topics.Members, onMember),
@@ -26,8 +26,8 @@ var Processor = processors.Define(processors.Processor[schemas.EngageRow]{
 	Wake:    onWake,
 	Row:     rowCodec{},
 	Journal: true,
-	// A row holds some 60 bytes for each campaign that read an event of the user, besides what
-	// maxEntryBytes bounds; brokers take 1 MiB unless told otherwise.
+	// A row holds some 20 bytes for each campaign that read an event of the user, 60 in a hand-over,
+	// besides what maxEntryBytes bounds; brokers take 1 MiB unless told otherwise.
 	MaxRowBytes: 768 << 10,
 })
 

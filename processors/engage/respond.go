@@ -209,7 +209,8 @@ func (c *Catalog) reach(tenant string, scope uint64) (r gate.Reach) {
 	if c == nil {
 		return r
 	}
-	all, _ := c.caps.Get(tenant, strconv.FormatUint(scope, 36))
+	key := strconv.AppendUint(make([]byte, 0, 16), scope, 36)
+	all, _ := c.caps.Get(tenant, string(key))
 	for _, o := range all {
 		r.Max, r.Per = max(r.Max, o.cap.Max), max(r.Per, o.cap.Per)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/engage/gate"
 	"github.com/dwellhq/dwell/processors/engage/identity"
+	"github.com/dwellhq/dwell/processors/engage/pack"
 	"github.com/dwellhq/dwell/processors/engage/profile"
 	"github.com/dwellhq/dwell/processors/engage/tree"
 	"github.com/dwellhq/dwell/processors/engage/trigger"
@@ -32,14 +33,17 @@ const (
 // that was longest unseen makes room.
 const MaxParts = 64
 
-// rowCodec is protobuf; it refuses a row that no step can have left.
-type rowCodec struct {
-	schemas.Proto[schemas.EngageRow, *schemas.EngageRow]
+// rowCodec stores rows packed and reads plain ones too; it refuses a row that no step can have left.
+type rowCodec struct{}
+
+// Append implements schemas.Codec.
+func (rowCodec) Append(dst []byte, row *schemas.EngageRow) ([]byte, error) {
+	return pack.Append(dst, row)
 }
 
 // Decode implements schemas.Codec.
-func (c rowCodec) Decode(b []byte) (*schemas.EngageRow, error) {
-	r, err := c.Proto.Decode(b)
+func (rowCodec) Decode(b []byte) (*schemas.EngageRow, error) {
+	r, err := pack.Decode(b)
 	if err != nil {
 		return nil, err
 	}
@@ -59,49 +63,79 @@ func (c rowCodec) Decode(b []byte) (*schemas.EngageRow, error) {
 		if len(t.Parts) > MaxParts {
 			return nil, fmt.Errorf("%w: engage row: campaign %q: %d parts", schemas.ErrUndecodable, t.Campaign, len(t.Parts))
 		}
-		for _, s := range states(t) {
-			if n := len(s.IDs); n != len(s.TimesMS) || !fits(len(s.Steps), n) || !fits(len(s.Numbers), n) || n > trigger.MaxEntries || !slices.IsSorted(s.TimesMS) {
-				return nil, fmt.Errorf("%w: engage row: campaign %q: %d events with %d times, %d steps and %d numbers",
-					schemas.ErrUndecodable, t.Campaign, n, len(s.TimesMS), len(s.Steps), len(s.Numbers))
-			}
+		err := checkLists(t.Campaign, state(t))
+		for _, part := range t.Parts {
+			err = errors.Join(err, checkLists(t.Campaign, partState(t, part)))
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return r, nil
 }
 
+// checkLists says why no step can have left the lists of a progress.
+func checkLists(campaign string, s trigger.State) error {
+	if n := len(s.IDs); n != len(s.TimesMS) || !fits(len(s.Steps), n) || !fits(len(s.Numbers), n) || n > trigger.MaxEntries || !slices.IsSorted(s.TimesMS) {
+		return fmt.Errorf("%w: engage row: campaign %q: %d events with %d times, %d steps and %d numbers",
+			schemas.ErrUndecodable, campaign, n, len(s.TimesMS), len(s.Steps), len(s.Numbers))
+	}
+	return nil
+}
+
 // fits says whether a list is there for each of n entries, or not there.
 func fits(list, n int) bool { return list == 0 || list == n }
 
-// progress returns the user's progress with a campaign, new if need be. A progress of another
-// pattern starts afresh; a re-entry that was spent in shadow is given back when the campaign sends.
-func progress(t *turn, tenant string, r *reader) *schemas.TriggerRow {
+// progress returns the user's progress with a campaign, new if need be: a good time for forgetGone. A
+// progress of another pattern starts afresh; a re-entry that was spent in shadow is given back when the
+// campaign sends.
+func progress(t *turn, r *reader) (p *schemas.TriggerRow, fresh bool) {
 	row, c := t.State, r.campaign
-	i, found := slices.BinarySearchFunc(row.Triggers, c.Name, func(t *schemas.TriggerRow, name string) int { return strings.Compare(t.Campaign, name) })
+	i, found := find(row.Triggers, c.Name)
 	if !found {
 		row.Triggers = slices.Insert(row.Triggers, i, &schemas.TriggerRow{Campaign: c.Name, Pattern: c.PatternHash})
-		p := row.Triggers[i]
-		forgetGone(row, tenant, processors.Look(t, declared))
-		return p
+		return row.Triggers[i], true
 	}
-	p := row.Triggers[i]
-	if p.Pattern != c.PatternHash || !fitsAll(r.machine, p) {
+	p = row.Triggers[i]
+	if p.Pattern != c.PatternHash || !fitsAll(&r.machine, p) {
 		p.Pattern = c.PatternHash
 		restart(p)
 	}
 	if p.Shadow && !shadow(c) {
 		p.Shadow, p.Fired, p.LastMatchMs = false, 0, 0
 	}
-	return p
+	return p, false
+}
+
+// find is where the progress with a campaign is, or belongs.
+func find(all []*schemas.TriggerRow, name string) (at int, found bool) {
+	from, to := 0, len(all)
+	for from < to {
+		switch mid := (from + to) / 2; strings.Compare(all[mid].Campaign, name) {
+		case 0:
+			return mid, true
+		case -1:
+			from = mid + 1
+		default:
+			to = mid
+		}
+	}
+	return from, false
 }
 
 // fitsAll says whether a progress may be one of this machine.
-func fitsAll(m trigger.Machine, p *schemas.TriggerRow) bool {
+func fitsAll(m *trigger.Machine, p *schemas.TriggerRow) bool {
 	return m.Fits(state(p)) && !slices.ContainsFunc(p.Parts, func(part *schemas.TriggerPart) bool { return !m.Fits(partState(p, part)) })
 }
 
 // forgetGone drops the progress with campaigns that are declared no more.
 func forgetGone(row *schemas.EngageRow, tenant string, c *Catalog) {
-	row.Triggers = slices.DeleteFunc(row.Triggers, func(p *schemas.TriggerRow) bool { return c.Campaign(tenant, p.Campaign) == nil })
+	for _, p := range row.Triggers { // nearly always there is nothing to delete
+		if c.Campaign(tenant, p.Campaign) == nil {
+			row.Triggers = slices.DeleteFunc(row.Triggers, func(p *schemas.TriggerRow) bool { return c.Campaign(tenant, p.Campaign) == nil })
+			return
+		}
+	}
 }
 
 // state is the pattern's part of a progress; keep puts the next one back.
@@ -178,10 +212,16 @@ const maxEntry = schemas.MaxIDBytes + entryBytes + stepBytes + numberBytes
 // entries are a row's events.
 func entries(row *schemas.EngageRow) (n int) {
 	for _, t := range row.Triggers {
-		n += len(t.EventIds)
-		for _, part := range t.Parts {
-			n += len(part.EventIds)
-		}
+		n += eventsOf(t)
+	}
+	return n
+}
+
+// eventsOf is how many events a progress holds.
+func eventsOf(p *schemas.TriggerRow) int {
+	n := len(p.EventIds)
+	for _, part := range p.Parts {
+		n += len(part.EventIds)
 	}
 	return n
 }
@@ -262,8 +302,10 @@ const (
 // apart by 64 bits: among 512, two meet once in 10^14 events.
 func firstSeen(row *schemas.EngageRow, id uint64, now time.Time) bool {
 	s, oldest := seconds(now), seconds(now.Add(-RecentFor))
-	drop, _ := slices.BinarySearch(row.RecentS, oldest)
-	row.RecentIds, row.RecentS = row.RecentIds[drop:], row.RecentS[drop:]
+	if len(row.RecentS) > 0 && row.RecentS[0] < oldest {
+		drop, _ := slices.BinarySearch(row.RecentS, oldest)
+		row.RecentIds, row.RecentS = row.RecentIds[drop:], row.RecentS[drop:]
+	}
 	if slices.Contains(row.RecentIds, id) {
 		return false
 	}

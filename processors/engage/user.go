@@ -186,14 +186,14 @@ func fails(t *turn, u *audience.User, check, failed, reason string, names []stri
 }
 
 // admits is AUDIENCE for a match.
-func admits(t *turn, d decision) bool {
+func admits(t *turn, d *decision) bool {
 	c := d.reader.campaign
 	why := outside(t, c, atMatch)
 	if why == nil {
 		return true
 	}
 	why.Shadow = shadow(c)
-	emit(t, matched(d, d.event, Outside), "", why)
+	emit(t, matched(d, Outside), "", why)
 	return false
 }
 

@@ -113,13 +113,13 @@ type detail struct {
 }
 
 // about is a verdict of a campaign on one event.
-func about(c *campaign.Campaign, e *schemas.Event, verdict string) *schemas.Verdict {
-	return &schemas.Verdict{Campaign: c.Name, Version: c.Version, Verdict: verdict, EventId: e.Id}
+func about(c *campaign.Campaign, eventID, verdict string) *schemas.Verdict {
+	return &schemas.Verdict{Campaign: c.Name, Version: c.Version, Verdict: verdict, EventId: eventID}
 }
 
 // matched is a verdict of a campaign on a match.
-func matched(d decision, e *schemas.Event, verdict string) *schemas.Verdict {
-	v := about(d.reader.campaign, e, verdict)
+func matched(d *decision, verdict string) *schemas.Verdict {
+	v := about(d.reader.campaign, d.eventID, verdict)
 	v.MatchId, v.EventIds, v.EventTimeMs = d.id, d.match.EventIDs, d.match.LastMS
 	return v
 }

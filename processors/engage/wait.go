@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dwellhq/dwell/processors"
@@ -179,7 +178,7 @@ func reserved(row *schemas.EngageRow, c *campaign.Campaign, s trigger.Spent) tri
 
 // spentOf is the progress that holds a campaign's re-entry, new if need be.
 func spentOf(row *schemas.EngageRow, c *campaign.Campaign) *schemas.TriggerRow {
-	i, found := slices.BinarySearchFunc(row.Triggers, c.Name, func(t *schemas.TriggerRow, name string) int { return strings.Compare(t.Campaign, name) })
+	i, found := find(row.Triggers, c.Name)
 	if !found { // it was forgotten while the response waited
 		row.Triggers = slices.Insert(row.Triggers, i, &schemas.TriggerRow{Campaign: c.Name, Pattern: c.PatternHash})
 	}

@@ -69,7 +69,7 @@ func declarationKey(d *schemas.Declaration) string { return d.Kind + "/" + d.Ten
 // until the next step.
 func (a *alone) step(key string, at schemas.Coordinates, ms int64, value []byte) ([]processors.Emission, error) {
 	c := &a.call
-	*c = processors.Call{Key: key, NowMS: ms, At: at, Value: value, Row: a.rows[key], Views: a.views, Out: c.Out[:0]}
+	c.Key, c.NowMS, c.At, c.Value, c.Row, c.Changed, c.Views, c.Out = key, ms, at, value, a.rows[key], false, a.views, c.Out[:0]
 	var err error
 	if value == nil {
 		err = a.def.Wake(c)

@@ -57,7 +57,10 @@ func (p *partition) compareRow(key string, value []byte, at schemas.Coordinates)
 	if len(may) == 0 {
 		may = [][]byte{p.rows[key]}
 	}
-	if slices.ContainsFunc(may, func(b []byte) bool { return bytes.Equal(b, value) && (b == nil) == (value == nil) }) {
+	is := func(value []byte) bool {
+		return slices.ContainsFunc(may, func(b []byte) bool { return bytes.Equal(b, value) && (b == nil) == (value == nil) })
+	}
+	if is(value) || value != nil && is(p.anew(value)) {
 		return
 	}
 	want := p.rows[key]
@@ -70,6 +73,20 @@ func (p *partition) compareRow(key string, value []byte, at schemas.Coordinates)
 		what += fmt.Sprintf("; they part at byte %d: % x and % x", n, value[n:min(len(value), n+16)], want[n:min(len(want), n+16)])
 	}
 	p.report.differ(&Difference{At: at, Key: key, What: fmt.Sprintf("%s (journal entry %s/%d/%d wrote it last)", what, Topic("dwell."+p.def.Name), p.number, p.wrote[key])})
+}
+
+// anew is a stored row as this version stores it: an older one may have stored the same row in other
+// bytes. It is the value itself if it is no row.
+func (p *partition) anew(value []byte) []byte {
+	row, err := p.def.DecodeRow(value)
+	if err != nil {
+		return value
+	}
+	b, err := p.encode(row)
+	if err != nil {
+		return value
+	}
+	return b
 }
 
 func show(row []byte) string {

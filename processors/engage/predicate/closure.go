@@ -154,7 +154,13 @@ func compared(op string, args []ast.Expr) (closure, bool) {
 		return nil, false
 	}
 	if op == operators.Equals || op == operators.NotEquals {
+		text, isText := lit.(string)
 		return func(p *Properties) truth {
+			if isText {
+				if same, known := f.text(p, text); known {
+					return truthOf(same == (op == operators.Equals))
+				}
+			}
 			v := f.of(p)
 			if v == missing {
 				return failed
@@ -205,18 +211,27 @@ func (f field) of(p *Properties) any {
 		}
 		return v
 	}
-	fields := p.fields()
-	for _, name := range f[1 : len(f)-1] {
-		sub, ok := fields[name].(map[string]any)
-		if !ok {
+	v := p.one(f[1])
+	for _, name := range f[2:] {
+		sub, _ := v.(map[string]any)
+		var ok bool
+		if v, ok = sub[name]; !ok {
 			return missing
 		}
-		fields = sub
 	}
-	if v, ok := fields[f[len(f)-1]]; ok {
-		return v
+	return v
+}
+
+// text compares the field with a text without making one of it; known is false where that cannot be done.
+func (f field) text(p *Properties, lit string) (same, known bool) {
+	if len(f) != 2 || f[0] != "event" || !p.read() {
+		return false, false
 	}
-	return missing
+	m := p.find(f[1])
+	if m == nil || m.kind != '"' {
+		return false, false
+	}
+	return string(p.raw[m.from:m.to]) == lit, true
 }
 
 // fieldOf reads event.a.b or user.a.b.

@@ -197,7 +197,7 @@ func TestWhatIsNoObjectHasNoFields(t *testing.T) {
 func TestPropertiesAreParsedOnceAndOnlyWhenAsked(t *testing.T) {
 	raw := []byte(`{"a": 1}`)
 	props := NewProperties(raw)
-	if (Predicate{}).Matches(props); props.parsed != nil {
+	if (Predicate{}).Matches(props); props.parsed != nil || props.isRead {
 		t.Error("no condition had the properties parsed")
 	}
 	p, err := Compile(`event.a == 1`)

@@ -16,9 +16,12 @@ import (
 // Properties are an event's properties, bytes until the first predicate asks for a field, and what is
 // known of its user. They belong to one goroutine.
 type Properties struct {
-	raw    []byte
+	raw  []byte
+	user User
+	// What was read: plain members where the object has no others, else all as a map. Neither: nothing yet.
+	plain  []property
+	isRead bool
 	parsed map[string]any
-	user   User
 }
 
 // User is what is known of a user.
@@ -37,12 +40,56 @@ func (p *Properties) Of(u User) *Properties {
 // NewProperties takes a JSON object, or nothing.
 func NewProperties(raw []byte) *Properties { return &Properties{raw: raw} }
 
+// Reset makes them the properties of another event, whose user is unknown. raw must stay as it is while
+// they are in use; nothing that they say lies in it.
+func (p *Properties) Reset(raw []byte) {
+	clear(p.plain)
+	*p = Properties{raw: raw, plain: p.plain[:0]}
+}
+
 // fields are the properties by name: nil, bool, int64, float64, string, []any or map[string]any.
 func (p *Properties) fields() map[string]any {
 	if p.parsed == nil {
 		p.parsed = parseObject(p.raw)
 	}
 	return p.parsed
+}
+
+// read finds the members, if that was not done yet, and says whether they are plain.
+func (p *Properties) read() bool {
+	if !p.isRead {
+		p.isRead = true
+		if all, ok := members(p.raw, p.plain[:0]); ok {
+			p.plain = all
+		} else {
+			p.plain, p.parsed = p.plain[:0], parseObject(p.raw)
+		}
+	}
+	return p.parsed == nil
+}
+
+// find is a plain member; nil: there is none. Of a name that comes twice, the last one counts.
+func (p *Properties) find(name string) *property {
+	for i := len(p.plain) - 1; i >= 0; i-- {
+		if m := &p.plain[i]; string(p.raw[m.name:m.nameEnd]) == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// one is one property; missing: it is not there.
+func (p *Properties) one(name string) any {
+	if p.read() {
+		if m := p.find(name); m != nil {
+			return m.of(p.raw)
+		}
+		return missing
+	}
+	if v, ok := p.parsed[name]; ok {
+		return v
+	}
+	return missing
 }
 
 // parseObject reads a JSON object; what is none has no fields.

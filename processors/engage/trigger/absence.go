@@ -1,7 +1,7 @@
 package trigger
 
 // await takes an event to an Absence. A reset is one more thing that cancels it.
-func (m Machine) await(s State, e Event) (State, Outcome) {
+func (m *Machine) await(s State, e Event) (State, Outcome) {
 	steps := e.Steps
 	if e.Resets {
 		steps |= Cancels
@@ -15,7 +15,7 @@ func (m Machine) await(s State, e Event) (State, Outcome) {
 // due is the record time from which the absence after an event may be decided: after its deadline
 // and what may be late. Where that was before the event came, as in an old log that is read again,
 // what is to follow has as long to come as if the event were of now.
-func (m Machine) due(e Event) int64 {
+func (m *Machine) due(e Event) int64 {
 	wait := m.wait()
 	if due := e.TimeMS + wait; due > e.NowMS {
 		return due
@@ -25,7 +25,7 @@ func (m Machine) due(e Event) int64 {
 
 // Wake fires the absences that are decided at a record time: whose time to be due has come, or for
 // which all that could still cancel them would be late. Of other kinds nothing is ever due.
-func (m Machine) Wake(s State, nowMS int64) (State, Outcome) {
+func (m *Machine) Wake(s State, nowMS int64) (State, Outcome) {
 	var out Outcome
 	if m.Kind != Absence {
 		s.DueMS = 0
@@ -54,11 +54,11 @@ func (m Machine) Wake(s State, nowMS int64) (State, Outcome) {
 	return s, out
 }
 
-func (m Machine) deadline(s *State, at int) int64 { return s.TimesMS[at] + m.Within.Milliseconds() }
+func (m *Machine) deadline(s *State, at int) int64 { return s.TimesMS[at] + m.Within.Milliseconds() }
 
 // armed are the entries that armed an absence which nothing cancelled, in order; only the last may
 // still be before its deadline.
-func (m Machine) armed(s *State) []int {
+func (m *Machine) armed(s *State) []int {
 	var all []int
 	current := -1
 	for i, ms := range s.TimesMS {
@@ -81,7 +81,7 @@ func (m Machine) armed(s *State) []int {
 
 // settle keeps, of the events before which nothing may come any more, only the one that armed last.
 // An absence that they left uncancelled is decided.
-func (m Machine) settle(s *State) {
+func (m *Machine) settle(s *State) {
 	settled := s.HighestMS - m.AllowedLateness.Milliseconds()
 	before := 0
 	for before < len(s.TimesMS) && s.TimesMS[before] < settled {

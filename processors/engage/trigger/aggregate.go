@@ -81,7 +81,7 @@ func (c Crossing) of(numbers []float64) float64 {
 // aggregate did not compare as asked, at that event's own time, and with which it does. It arms
 // again by falling back, so nothing is consumed. A crossing that was fired stays fired when a late
 // event moves its begin: what reaches on to a fired event is the same crossing.
-func (m Machine) cross(s *State, x int) *Match {
+func (m *Machine) cross(s *State, x int) *Match {
 	for at := x; at < len(s.IDs); at++ {
 		first := m.start(s, at)
 		if first > x {
@@ -102,13 +102,13 @@ func (m Machine) cross(s *State, x int) *Match {
 
 // rises says whether the aggregate begins to compare as asked with the entry at, whose window
 // begins with first.
-func (m Machine) rises(s *State, first, at int) bool {
+func (m *Machine) rises(s *State, first, at int) bool {
 	return !m.Crossing.holds(s.Numbers[first:at]) && m.Crossing.holds(s.Numbers[first:at+1])
 }
 
 // known says whether the crossing that begins at an entry was fired, by it or by one that it
 // reaches on to.
-func (m Machine) known(s *State, at int) bool {
+func (m *Machine) known(s *State, at int) bool {
 	for {
 		if s.takes(at, fired) {
 			return true

@@ -60,7 +60,7 @@ const (
 )
 
 // holds says whether a match may reach from one entry to another.
-func (f Frame) holds(s *State, first, last int) bool {
+func (f *Frame) holds(s *State, first, last int) bool {
 	from, to := s.TimesMS[first], s.TimesMS[last]
 	switch within := f.Within.Milliseconds(); {
 	case to-from > within:
@@ -78,7 +78,7 @@ func (f Frame) holds(s *State, first, last int) bool {
 }
 
 // start is the first entry of the window that ends with the entry last.
-func (f Frame) start(s *State, last int) int {
+func (f *Frame) start(s *State, last int) int {
 	gap, first := f.Gap.Milliseconds(), last
 	for first > 0 && s.TimesMS[last]-s.TimesMS[first-1] <= f.Within.Milliseconds() {
 		if f.Window == Session && s.TimesMS[first]-s.TimesMS[first-1] > gap {

@@ -91,7 +91,7 @@ type Outcome struct {
 
 // Step takes one event and returns the next state. The state given is used up: the next one may
 // lie in the same memory.
-func (m Machine) Step(s State, e Event) (State, Outcome) {
+func (m *Machine) Step(s State, e Event) (State, Outcome) {
 	if e.TimeMS < s.HighestMS-m.AllowedLateness.Milliseconds() {
 		return s, Outcome{Late: e.Steps != 0 || e.Resets}
 	}
@@ -115,7 +115,7 @@ func (m Machine) Step(s State, e Event) (State, Outcome) {
 }
 
 // match is what the entry at completes; nil: nothing.
-func (m Machine) match(s *State, at int) *Match {
+func (m *Machine) match(s *State, at int) *Match {
 	switch m.Kind {
 	case Aggregate:
 		return m.cross(s, at)
@@ -127,7 +127,7 @@ func (m Machine) match(s *State, at int) *Match {
 }
 
 // consumed makes a match of entries, in order, and consumes what it uses up.
-func (m Machine) consumed(s *State, entries []int) *Match {
+func (m *Machine) consumed(s *State, entries []int) *Match {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -152,7 +152,7 @@ func (m Machine) consumed(s *State, entries []int) *Match {
 }
 
 // chain finds a match of Count or Sequence that contains the entry x.
-func (m Machine) chain(s *State, x int) []int {
+func (m *Machine) chain(s *State, x int) []int {
 	var best []int
 	for k := m.Times - 1; k >= 0; k-- {
 		if k > x || m.Times-k > len(s.IDs)-x || !s.takes(x, m.step(k)) {
@@ -173,7 +173,7 @@ func (m Machine) chain(s *State, x int) []int {
 }
 
 // step is the bit of the step k, from 0.
-func (m Machine) step(k int) uint32 {
+func (m *Machine) step(k int) uint32 {
 	if m.Kind == Count {
 		return 1
 	}
@@ -182,7 +182,7 @@ func (m Machine) step(k int) uint32 {
 
 // through finds the match in which the entry x takes the step k that ends first and, of these, has
 // every other step as late as it can be. No other with x at k has a smaller span.
-func (m Machine) through(s *State, x, k int) []int {
+func (m *Machine) through(s *State, x, k int) []int {
 	found := make([]int, m.Times)
 	if m.Strict {
 		for i := range found {
@@ -240,7 +240,7 @@ func sooner(a, b []int) bool {
 }
 
 // all finds a match of AllOf that contains the entry x, in order, without doubles.
-func (m Machine) all(s *State, x int) []int {
+func (m *Machine) all(s *State, x int) []int {
 	if s.Steps[x] == 0 {
 		return nil
 	}
@@ -266,7 +266,7 @@ func (m Machine) all(s *State, x int) []int {
 
 // latest appends, for each condition, the latest entry up to last that meets it; nil when one is
 // not met.
-func (m Machine) latest(s *State, last int, met []int) []int {
+func (m *Machine) latest(s *State, last int, met []int) []int {
 	for k := range m.Times {
 		at := last
 		for at >= 0 && !s.takes(at, m.step(k)) {

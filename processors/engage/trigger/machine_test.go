@@ -168,7 +168,7 @@ func TestPatternsDecideAsASearchOverAllSubsequences(t *testing.T) {
 			matches, lates := 0, 0
 			for range cases(t) {
 				l := randomLog(r, kind)
-				if d := difference(l.m, l); d != "" {
+				if d := difference(&l.m, l); d != "" {
 					t.Fatal(d)
 				}
 				var s State
@@ -194,7 +194,7 @@ func FuzzPatterns(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, n, kind uint64) {
 		l := randomLog(rand.New(rand.NewPCG(n, 0)), kinds[kind%uint64(len(kinds))])
-		if d := difference(l.m, l); d != "" {
+		if d := difference(&l.m, l); d != "" {
 			t.Fatal(d)
 		}
 	})

@@ -14,7 +14,7 @@ import (
 // It is the same as from the start, match for match, where neither state has matched before or run over
 // MaxEntries and, if both had events, neither was reset and neither let go of an event that the other
 // would still have needed: one further behind its own newest event than a match may reach.
-func (m Machine) Merge(s, other State, past []Event, nowMS int64) (State, Outcome) {
+func (m *Machine) Merge(s, other State, past []Event, nowMS int64) (State, Outcome) {
 	all := m.merging(s, other, past)
 	next := State{FloorMS: max(s.FloorMS, other.FloorMS)}
 	var out Outcome
@@ -49,7 +49,7 @@ type merged struct {
 }
 
 // merging is what two states keep, and the past of other, by (time, arrival).
-func (m Machine) merging(s, other State, past []Event) []merged {
+func (m *Machine) merging(s, other State, past []Event) []merged {
 	all := s.events(m.wait(), 0)
 	reach := other.HighestMS - m.AllowedLateness.Milliseconds() - m.Within.Milliseconds()
 	known := map[string]bool{}
@@ -92,10 +92,10 @@ func (s *State) events(waitMS int64, of int) []merged {
 }
 
 // wait is how long after an event its absence is decided.
-func (m Machine) wait() int64 { return m.Within.Milliseconds() + m.AllowedLateness.Milliseconds() + 1 }
+func (m *Machine) wait() int64 { return m.Within.Milliseconds() + m.AllowedLateness.Milliseconds() + 1 }
 
 // mergeAbsences puts events into an Absence; Wake decides then.
-func (m Machine) mergeAbsences(s *State, all []merged) {
+func (m *Machine) mergeAbsences(s *State, all []merged) {
 	for _, e := range all {
 		if e.Resets {
 			e.Steps |= Cancels
@@ -110,7 +110,7 @@ func (m Machine) mergeAbsences(s *State, all []merged) {
 // mergeCrossings puts events into an Aggregate, all up to a reset before any is looked at, so that a
 // crossing which was fired is known. Only what lies near an event of the other one is looked at: each by
 // itself has found its own, and may have forgotten it.
-func (m Machine) mergeCrossings(s *State, all []merged) (found []*Match) {
+func (m *Machine) mergeCrossings(s *State, all []merged) (found []*Match) {
 	begin := 0
 	look := func(upTo int) {
 		for i, e := range all[begin:upTo] {
@@ -142,7 +142,7 @@ func (m Machine) mergeCrossings(s *State, all []merged) (found []*Match) {
 }
 
 // meets says whether an event of the other id lies within a window of event i.
-func (m Machine) meets(all []merged, i int) bool {
+func (m *Machine) meets(all []merged, i int) bool {
 	within := m.Within.Milliseconds()
 	return slices.ContainsFunc(all, func(e merged) bool {
 		return (e.of == 0) != (all[i].of == 0) && e.TimeMS-all[i].TimeMS <= within && all[i].TimeMS-e.TimeMS <= within

@@ -52,7 +52,7 @@ func inOrder(l *log) {
 // mergedOnce runs a log through two devices until the claim, merges them, goes on, and compares with one
 // machine. whole says that the past is known whole, else only what the states keep. ran is false when
 // something matched before the claim, for which no promise is made.
-func mergedOnce(l log, claim int, two, whole bool, split func(i int) bool, merge func(Machine, State, State, []Event, int64) (State, Outcome)) (ran bool, fault string) {
+func mergedOnce(l log, claim int, two, whole bool, split func(i int) bool, merge func(*Machine, State, State, []Event, int64) (State, Outcome)) (ran bool, fault string) {
 	one, user, anonymous := device{m: l.m}, device{m: l.m}, device{m: l.m}
 	var past []Event
 	at := int64(1000)
@@ -75,7 +75,7 @@ func mergedOnce(l log, claim int, two, whole bool, split func(i int) bool, merge
 		return false, ""
 	}
 	var out Outcome
-	user.s, out = merge(l.m, user.s, anonymous.s, past, at)
+	user.s, out = merge(&l.m, user.s, anonymous.s, past, at)
 	user.matches = out.Matches
 	for _, e := range l.events[claim:] {
 		one.step(e)
@@ -91,7 +91,7 @@ func mergedOnce(l log, claim int, two, whole bool, split func(i int) bool, merge
 }
 
 // randomMerge is one case: two devices with all that may be late, or one device and any lateness.
-func randomMerge(r *rand.Rand, kind Kind, merge func(Machine, State, State, []Event, int64) (State, Outcome)) (bool, string) {
+func randomMerge(r *rand.Rand, kind Kind, merge func(*Machine, State, State, []Event, int64) (State, Outcome)) (bool, string) {
 	l := randomLog(r, kind)
 	inOrder(&l)
 	two := r.IntN(2) == 0
@@ -107,8 +107,8 @@ func TestMergedStatesGoOnAsOne(t *testing.T) {
 	for _, kind := range kinds {
 		r := rand.New(rand.NewPCG(n, 1))
 		ran := 0
-		for range 30_000 {
-			ok, fault := randomMerge(r, kind, Machine.Merge)
+		for range 1_000_000 {
+			ok, fault := randomMerge(r, kind, (*Machine).Merge)
 			if fault != "" {
 				t.Fatalf("%s: %s", kind, fault)
 			}
@@ -125,12 +125,14 @@ func TestMergedStatesGoOnAsOne(t *testing.T) {
 // Each planted fault must be seen by the property, in each kind that can have it.
 func TestThePropertyOfMergesCatchesPlantedFaults(t *testing.T) {
 	n := seed(t)
-	for name, merge := range map[string]func(Machine, State, State, []Event, int64) (State, Outcome){
-		"the past is lost": func(m Machine, s, _ State, _ []Event, now int64) (State, Outcome) {
+	for name, merge := range map[string]func(*Machine, State, State, []Event, int64) (State, Outcome){
+		"the past is lost": func(m *Machine, s, _ State, _ []Event, now int64) (State, Outcome) {
 			return m.Merge(s, State{}, nil, now)
 		},
-		"the user is lost": func(m Machine, _, o State, p []Event, now int64) (State, Outcome) { return m.Merge(State{}, o, p, now) },
-		"no order": func(m Machine, s, o State, p []Event, now int64) (State, Outcome) {
+		"the user is lost": func(m *Machine, _, o State, p []Event, now int64) (State, Outcome) {
+			return m.Merge(State{}, o, p, now)
+		},
+		"no order": func(m *Machine, s, o State, p []Event, now int64) (State, Outcome) {
 			for i := range p {
 				p[i].TimeMS = max(p[i].TimeMS, s.HighestMS)
 			}
@@ -140,12 +142,12 @@ func TestThePropertyOfMergesCatchesPlantedFaults(t *testing.T) {
 		for _, kind := range kinds {
 			t.Run(name+"/"+string(kind), func(t *testing.T) {
 				r := rand.New(rand.NewPCG(n, 1))
-				for range 30_000 {
+				for range 1_000_000 {
 					if _, fault := randomMerge(r, kind, merge); fault != "" {
 						return
 					}
 				}
-				t.Error("not one of 30,000 cases shows the fault")
+				t.Error("not one of 1,000,000 cases shows the fault")
 			})
 		}
 	}

@@ -33,14 +33,14 @@ type State struct {
 func (s *State) DropOldest(n int) { s.consume(min(n, len(s.IDs))) }
 
 // Fits says whether the state may be one of this machine: whether it has what the machine keeps.
-func (m Machine) Fits(s State) bool {
+func (m *Machine) Fits(s State) bool {
 	n := len(s.IDs)
 	return len(s.TimesMS) == n && (!m.keepsSteps() || len(s.Steps) == n) && (!m.keepsNumbers() || len(s.Numbers) == n)
 }
 
 // Rest lets go of what an event that may still come, or a wake, cannot make anything of, and says
 // whether that is all. The state given is used up.
-func (m Machine) Rest(s State) (rest State, spent bool) {
+func (m *Machine) Rest(s State) (rest State, spent bool) {
 	if m.Kind == Absence {
 		m.settle(&s)
 	} else {
@@ -50,17 +50,17 @@ func (m Machine) Rest(s State) (rest State, spent bool) {
 }
 
 // keepsSteps says whether an entry may be anything else than the first step.
-func (m Machine) keepsSteps() bool { return m.Kind != Count || m.keepsPlaces() }
+func (m *Machine) keepsSteps() bool { return m.Kind != Count || m.keepsPlaces() }
 
 // keepsNumbers says whether entries have a number.
-func (m Machine) keepsNumbers() bool { return m.Kind == Aggregate || m.Kind == Absence }
+func (m *Machine) keepsNumbers() bool { return m.Kind == Aggregate || m.Kind == Absence }
 
 // keepsPlaces says whether an event that no longer matches still lies between others: as a break of
 // a strict pattern, or as a link of a session.
-func (m Machine) keepsPlaces() bool { return m.Strict || m.Window == Session }
+func (m *Machine) keepsPlaces() bool { return m.Strict || m.Window == Session }
 
 // insert adds an event and returns where it is.
-func (m Machine) insert(s *State, e Event, steps uint32, number float64) int {
+func (m *Machine) insert(s *State, e Event, steps uint32, number float64) int {
 	at := s.after(e.TimeMS)
 	id := e.ID
 	if steps == 0 {
@@ -113,7 +113,7 @@ func (s *State) after(ms int64) int {
 
 // prune lets go of what no event that may still come can match with: a new event is at most
 // AllowedLateness behind the highest, and its match reaches back at most Within from there.
-func (m Machine) prune(s *State) {
+func (m *Machine) prune(s *State) {
 	settled := s.HighestMS - m.AllowedLateness.Milliseconds()
 	reach := settled - m.Within.Milliseconds()
 	n := 0
