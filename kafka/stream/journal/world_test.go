@@ -109,6 +109,7 @@ func (w *world) define(journal, drifting bool) *processors.Def {
 		Wake: func(t *processors.Turn[memory]) {
 			s := t.State
 			s.Woken++
+			s.Load = s.Load[:max(0, len(s.Load)-24)] // a wake that grows its row too far would end the processor
 			s.Hash = s.Hash*17 + uint64(t.Now.UnixMilli()) + processors.Look(t, w.whole)
 			switch s.Hash % 5 {
 			case 0:
