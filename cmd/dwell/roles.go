@@ -14,7 +14,6 @@ import (
 	"github.com/dwellhq/dwell/console"
 	"github.com/dwellhq/dwell/gateway"
 	"github.com/dwellhq/dwell/internal/dev"
-	"github.com/dwellhq/dwell/internal/memory"
 	"github.com/dwellhq/dwell/internal/role"
 	"github.com/dwellhq/dwell/internal/status"
 	"github.com/dwellhq/dwell/kafka"
@@ -70,7 +69,6 @@ type workerCmd struct {
 
 // Run implements the command.
 func (c *workerCmd) Run() error {
-	memory.Tune()
 	return worker.Run(c.Config, builtinProcessors()...)
 }
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/dwellhq/dwell/internal/bench/child"
-	"github.com/dwellhq/dwell/internal/memory"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/kafka/stream"
 	"github.com/dwellhq/dwell/processors/engage"
@@ -50,7 +49,6 @@ func Child(ctx context.Context, spec string, in io.Reader, out io.Writer) error 
 
 // work is a worker with the engage processor, under a name of its own.
 func (j job) work(ctx context.Context) (err error) {
-	memory.Tune() // as the worker's role does
 	prof, err := profile(j.Profile, "worker")
 	if err != nil {
 		return err
