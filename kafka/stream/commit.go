@@ -58,7 +58,7 @@ func (m *member) commit(s *session) error {
 		m.p.log.Warn("aborting", "err", refused)
 		return m.conclude(s, kgo.TryAbort)
 	}
-	if empty(records) && len(m.sess.Client().UncommittedOffsets()) == 0 {
+	if total(records) == 0 && len(m.sess.Client().UncommittedOffsets()) == 0 {
 		return each(tables, (*table.Partition).Committed)
 	}
 	return m.conclude(s, kgo.TryCommit)
@@ -103,13 +103,11 @@ func judged(tables []*table.Partition) []brake.Count {
 	return all
 }
 
-func empty(records [][]*kgo.Record) bool {
+func total(records [][]*kgo.Record) (n int) {
 	for _, r := range records {
-		if len(r) > 0 {
-			return false
-		}
+		n += len(r)
 	}
-	return true
+	return n
 }
 
 // produce sends the records and waits for all acknowledgements. A record that failed fails the
@@ -120,9 +118,18 @@ func (m *member) produce(records [][]*kgo.Record) (*produceError, error) {
 	defer cancel()
 	var g errgroup.Group
 	acknowledged := m.acknowledged // one closure for all
+	early := total(records) >= full
 	for _, recs := range records {
 		if len(recs) == 0 {
 			continue
+		}
+		if early {
+			// So many that the first travel while the last are encoded: a flush that runs beside keeps
+			// the client from collecting. It may end before the last; the one below waits for them.
+			early = false
+			m.sess.Produce(ctx, recs[0], acknowledged)
+			recs = recs[1:]
+			g.Go(func() error { return m.sess.Client().Flush(ctx) })
 		}
 		g.Go(func() error {
 			for _, r := range recs {

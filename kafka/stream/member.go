@@ -99,7 +99,7 @@ func (m *member) options() ([]kgo.Opt, error) {
 		kgo.RecordPartitioner(placement.Partitioner(p.pinned)),
 		kgo.ProducerBatchMaxBytesFn(p.batchBytes),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()),
-		kgo.ProducerLinger(0),
+		kgo.ProducerLinger(time.Millisecond),
 		kgo.MaxBufferedRecords(bufferedRecords),
 		kgo.MaxBufferedBytes(bufferedBytes),
 

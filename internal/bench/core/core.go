@@ -31,6 +31,7 @@ type Config struct {
 	Partitions      int32         `help:"Partitions." default:"8"`
 	Interval        time.Duration `help:"Commit interval of dwell." default:"20ms"`
 	StreamsInterval time.Duration `help:"Commit interval of streams; streams-mem has 100ms." default:"20ms"`
+	Warm            time.Duration `help:"How long a real broker, whose JVM compiles meanwhile, is warmed up first." default:"45s"`
 	Cache           string        `help:"Folder of fetched parts; empty: the user's cache." env:"DWELL_CACHE" type:"path"`
 
 	// Stacks to measure, in order.
@@ -108,6 +109,9 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	return b.warm(ctx)
 }
 
+// warmRate is enough for the JVM to find what is hot.
+const warmRate = 20_000
+
 // warm lets a real broker's JVM compile what every stack will ask of it, so that the first one measured
 // does not pay for all. A stack that fails here fails again when it counts, and is reported then.
 func (b *bench) warm(ctx context.Context) error {
@@ -115,8 +119,8 @@ func (b *bench) warm(ctx context.Context) error {
 		return nil
 	}
 	b.Say("warming the broker up")
-	d := Delay{Stack: b.Stacks[0], Guarantee: Guarantee(b.Stacks[0]), Rate: 2000}
-	if err := b.delay(ctx, &d, 2); err != nil {
+	d := Delay{Stack: b.Stacks[0], Guarantee: Guarantee(b.Stacks[0]), Rate: warmRate}
+	if err := b.delay(ctx, &d, max(int(b.Warm.Seconds())-warmSeconds, 1)); err != nil {
 		b.Say("the warm-up failed: " + err.Error())
 	}
 	return context.Cause(ctx)
