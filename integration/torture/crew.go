@@ -109,7 +109,7 @@ func (w *workerProc) ends(ctx context.Context, limit time.Duration, why string) 
 	case <-timer.C:
 		return fmt.Errorf("worker %s did not end within %v; its log:\n%s", w.cfg.Instance, limit, tail(w.log))
 	}
-	ok := w.cmd.ProcessState.Success()
+	ok := w.cmd.ProcessState.Success() || why == "" && unborn(w.cmd.ProcessState)
 	w.kill()
 	last := tail(w.log)
 	switch {
@@ -119,6 +119,13 @@ func (w *workerProc) ends(ctx context.Context, limit time.Duration, why string) 
 		return fmt.Errorf("worker %s ended without saying %q; its log:\n%s", w.cfg.Instance, why, last)
 	}
 	return nil
+}
+
+// unborn says that SIGTERM came before the process could listen for it, milliseconds after its start: it
+// has done nothing yet, and the system ended it.
+func unborn(s *os.ProcessState) bool {
+	status, ok := s.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM
 }
 
 // crew makes the workers' places.

@@ -110,6 +110,10 @@ func (c Config) Run(ctx context.Context) (r *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
 	r.Broker = c.Broker
+	if c.Broker == child.RealBroker {
+		c.Say("warming the broker up: a round of the worker, of which nothing is shown")
+		g.once(ctx, Dwell, want) // a worker that fails fails again when it counts
+	}
 	rounds := map[string][]Stack{}
 	for round := range c.Rounds {
 		for _, s := range names {
