@@ -10,6 +10,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type Config struct {
 	Interval        time.Duration `help:"Commit interval of dwell." default:"20ms"`
 	StreamsInterval time.Duration `help:"Commit interval of streams; streams-mem has 100ms." default:"20ms"`
 	Warm            time.Duration `help:"How long a real broker, whose JVM compiles meanwhile, is warmed up first." default:"45s"`
+	Event           string        `help:"Event: raw (bytes in a fixed layout), or protobuf (dwell's built-in event, decoded by every stack)." enum:"raw,protobuf" default:"raw"`
 	Cache           string        `help:"Folder of fetched parts; empty: the user's cache." env:"DWELL_CACHE" type:"path"`
 
 	// Stacks to measure, in order.
@@ -47,6 +49,7 @@ func (c Config) validate() error {
 	if len(c.Stacks) == 0 {
 		faults = append(faults, errors.New("stacks: none given"))
 	}
+	faults = append(faults, checkEvent(c.Event))
 	if c.Users < 1 || c.Partitions < 1 {
 		faults = append(faults, fmt.Errorf("%d users in %d partitions: at least one each", c.Users, c.Partitions))
 	}
@@ -74,6 +77,7 @@ func open(ctx context.Context, c Config) (b *bench, err error) {
 	if c.Say == nil {
 		c.Say = func(string) {}
 	}
+	c.Event = cmp.Or(c.Event, Raw)
 	b = &bench{Config: c}
 	if b.dir, err = os.MkdirTemp("", "dwell-bench-"); err != nil {
 		return nil, fmt.Errorf("make a folder for the bench: %w", err)
@@ -119,7 +123,7 @@ func (b *bench) warm(ctx context.Context) error {
 		return nil
 	}
 	b.Say("warming the broker up")
-	d := Delay{Stack: b.Stacks[0], Guarantee: Guarantee(b.Stacks[0]), Rate: warmRate}
+	d := b.newDelay(b.Stacks[0], warmRate)
 	if err := b.delay(ctx, &d, max(int(b.Warm.Seconds())-warmSeconds, 1)); err != nil {
 		b.Say("the warm-up failed: " + err.Error())
 	}
@@ -155,7 +159,7 @@ func (b *bench) job(ctx context.Context, stack, input string) (job, error) {
 	b.runs++
 	name := fmt.Sprintf("%s-%d-%s", b.seed, b.runs, stack)
 	j := job{
-		Stack: stack, Brokers: b.broker.Addrs, Partitions: b.Partitions, Name: name, Input: input, Actions: name + "-actions",
+		Stack: stack, Brokers: b.broker.Addrs, Partitions: b.Partitions, Event: b.Event, Name: name, Input: input, Actions: name + "-actions",
 		Dir: filepath.Join(b.dir, name), Interval: b.Interval,
 	}
 	switch stack {

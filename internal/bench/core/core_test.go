@@ -69,23 +69,32 @@ func complete(t *testing.T, r Result, stack string, n int) {
 
 func TestEveryGoStackCountsRight(t *testing.T) {
 	const n = 20_050 // the last hundred is not full
-	results, err := Throughput{Config: testConfig(t, EmbeddedBroker, Dwell, Goka, Franz), N: n, Rounds: 2}.Run(patient(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(results) != 3 {
-		t.Fatalf("%d results", len(results))
-	}
-	for i, s := range []string{Dwell, Goka, Franz} {
-		complete(t, results[i], s, n)
-	}
-	var table bytes.Buffer
-	Print(&table, results)
-	t.Logf("\n%s", &table)
-	for _, want := range []string{"goka + sarama + leveldb", "201 of 201"} {
-		if !strings.Contains(table.String(), want) {
-			t.Errorf("no %q in\n%s", want, &table)
-		}
+	for _, event := range []string{Raw, Protobuf} {
+		t.Run(event, func(t *testing.T) {
+			cfg := testConfig(t, EmbeddedBroker, Dwell, Goka, Franz)
+			cfg.Event = event
+			results, err := Throughput{Config: cfg, N: n, Rounds: 2}.Run(patient(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(results) != 3 {
+				t.Fatalf("%d results", len(results))
+			}
+			for i, s := range []string{Dwell, Goka, Franz} {
+				complete(t, results[i], s, n)
+				if results[i].Event != event || results[i].EventBytes != eventBytes {
+					t.Errorf("%s: %+v", s, results[i])
+				}
+			}
+			var table bytes.Buffer
+			Print(&table, results)
+			t.Logf("\n%s", &table)
+			for _, want := range []string{"event: " + event, "goka + sarama + leveldb", "201 of 201"} {
+				if !strings.Contains(table.String(), want) {
+					t.Errorf("no %q in\n%s", want, &table)
+				}
+			}
+		})
 	}
 }
 
@@ -94,19 +103,25 @@ func TestKafkaStreamsCountsRight(t *testing.T) {
 		t.Skip("two JVMs: not in -short")
 	}
 	const n = 20_000
-	results, err := Throughput{Config: testConfig(t, RealBroker, Dwell, Streams, StreamsMemory), N: n, Rounds: 1}.Run(patient(t))
-	if errors.Is(err, embedded.ErrNoJava) || errors.Is(err, embedded.ErrNoMaven) {
-		t.Skip(err)
+	for event, stacks := range map[string][]string{Raw: {Dwell, Streams, StreamsMemory}, Protobuf: {Dwell, Streams}} {
+		t.Run(event, func(t *testing.T) {
+			cfg := testConfig(t, RealBroker, stacks...)
+			cfg.Event = event
+			results, err := Throughput{Config: cfg, N: n, Rounds: 1}.Run(patient(t))
+			if errors.Is(err, embedded.ErrNoJava) || errors.Is(err, embedded.ErrNoMaven) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, r := range results {
+				complete(t, r, stacks[i], n)
+			}
+			if len(results) == 1 {
+				t.Skip("no JDK or no Maven: see the log")
+			}
+		})
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	complete(t, results[0], Dwell, n)
-	if len(results) == 1 {
-		t.Skip("no JDK or no Maven: see the log")
-	}
-	complete(t, results[1], Streams, n)
-	complete(t, results[2], StreamsMemory, n)
 }
 
 func TestStreamsIsLeftOutWhereItCannotRun(t *testing.T) {
@@ -141,7 +156,9 @@ func TestAFailingStackSaysSo(t *testing.T) {
 }
 
 func TestEveryActionsDelayIsTaken(t *testing.T) {
-	l := Latency{Config: testConfig(t, EmbeddedBroker, Dwell, Franz), Rates: []int{1000}, Seconds: 2}
+	cfg := testConfig(t, EmbeddedBroker, Dwell, Franz)
+	cfg.Event = Protobuf
+	l := Latency{Config: cfg, Rates: []int{1000}, Seconds: 2}
 	delays, err := l.Run(patient(t))
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +167,7 @@ func TestEveryActionsDelayIsTaken(t *testing.T) {
 		t.Fatalf("%d delays", len(delays))
 	}
 	for _, d := range delays {
-		if !d.OK() || d.Actions != 20 || d.P50 <= 0 || d.P50 > d.P99 || d.P99 > d.P999 || d.P999 > d.Max {
+		if !d.OK() || d.Event != Protobuf || d.Actions != 20 || d.P50 <= 0 || d.P50 > d.P99 || d.P99 > d.P999 || d.P999 > d.Max {
 			t.Errorf("%+v", d)
 		}
 	}
@@ -159,9 +176,18 @@ func TestEveryActionsDelayIsTaken(t *testing.T) {
 	t.Logf("\n%s", &table)
 }
 
+func TestLongRunsInMemoryAreForeseen(t *testing.T) {
+	if got := (Latency{Rates: []int{5000, 50_000, 20_000}, Seconds: 600}).memory() >> 20; got != 17_251 {
+		t.Errorf("%d MB", got)
+	}
+	if got := (Latency{Rates: []int{5000, 20_000, 50_000}, Seconds: 15}).memory() >> 20; got > manyMB {
+		t.Errorf("a usual run is said to need %d MB", got)
+	}
+}
+
 func TestFaultsOfTheConfigurationAreAllNamed(t *testing.T) {
-	_, err := Throughput{Config: Config{Stacks: []string{"flink"}, Broker: "nowhere"}}.Run(t.Context())
-	for _, want := range []string{"flink", "nowhere", "users", "intervals", "rounds"} {
+	_, err := Throughput{Config: Config{Stacks: []string{"flink"}, Broker: "nowhere", Event: "avro"}}.Run(t.Context())
+	for _, want := range []string{"flink", "nowhere", "avro", "users", "intervals", "rounds"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}
@@ -188,7 +214,7 @@ func TestWrongOutputIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	row, _ := tallyCodec{}.Append(nil, &tally{Count: 3, Sum: 6})
-	once, _ := actionCodec{}.Append(nil, action{number: 100})
+	once, _ := actionCodec{}.Append(nil, action{100, loadedNS(100)})
 	for _, r := range []*kgo.Record{{Topic: j.Actions, Value: once}, {Topic: j.Actions, Value: once}, {Topic: j.table(), Key: []byte("a"), Value: row}, {Topic: j.table(), Key: []byte("b"), Value: row}} {
 		if err := b.cl.ProduceSync(ctx, r).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -203,6 +229,13 @@ func TestWrongOutputIsSeen(t *testing.T) {
 	}
 	if _, err := b.verify(ctx, j, 50, nil); err == nil || !strings.Contains(err.Error(), "asks for none") {
 		t.Errorf("an action of an event that does not exist: %v", err)
+	}
+	late, _ := actionCodec{}.Append(nil, action{100, loadedNS(100) + 1})
+	if err := b.cl.ProduceSync(ctx, &kgo.Record{Topic: j.Actions, Value: late}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.verify(ctx, j, 200, nil); err == nil || !strings.Contains(err.Error(), "was sent at") {
+		t.Errorf("an action with a wrong send time: %v", err)
 	}
 }
 
@@ -244,7 +277,7 @@ func TestJSONHasTheFieldsOfTheIssue(t *testing.T) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"stack", "guarantee", "events_per_second", "cpu_seconds_per_million", "allocs_per_event", "rss_mb"} {
+	for _, name := range []string{"stack", "guarantee", "event", "event_bytes", "events_per_second", "cpu_seconds_per_million", "allocs_per_event", "rss_mb"} {
 		if _, ok := m[name]; !ok {
 			t.Errorf("no %s in %s", name, b)
 		}
@@ -252,17 +285,80 @@ func TestJSONHasTheFieldsOfTheIssue(t *testing.T) {
 }
 
 func TestStallsAreRunsOfLateActions(t *testing.T) {
-	a := arrivals{want: 8, took: map[uint64]time.Duration{}, twice: 1}
-	for i, late := range []bool{true, true, false, true, false, false, true} {
-		a.took[uint64(i)] = time.Millisecond
-		if late {
-			a.took[uint64(i)] = 101 * time.Millisecond
+	const rate, warm = 1000, 3050 // the first event that counts asks for nothing; the one 50 ms later does
+	a := newArrivals(warm, warm+1000, rate)
+	sent := time.UnixMilli(1_800_000_000_000)
+	come := func(i int, took time.Duration) {
+		t.Helper()
+		value, _ := actionCodec{}.Append(nil, action{number: 3100 + 100*uint64(i), sentNS: sent.UnixNano()})
+		if err := a.take(value, sent.Add(took)); err != nil {
+			t.Fatal(err)
 		}
 	}
+	for i, took := range []int{150, 101, 100, 0, 900, 1, 2, 3, 250, 4} { // milliseconds; 0 does not come
+		if took > 0 {
+			come(i, time.Duration(took)*time.Millisecond)
+		}
+	}
+	come(1, time.Millisecond)   // again: what came first counts
+	come(-10, time.Millisecond) // before the seconds that count
+	s := sender{rate: rate, warm: warm, first: int(a.first), held: make([]time.Duration, len(a.took))}
+	for i := warm; i < warm+1000; i++ {
+		s.note(i, time.Duration(i%1000)*time.Microsecond)
+	}
 	var d Delay
-	a.judge(&d)
-	if d.Stalls != 3 || d.Late != 4 || d.Missing != 1 || d.Doubled != 1 || d.Max != 101 {
+	a.judge(&d, s.held)
+	if d.Actions != 9 || d.Stalls != 3 || d.Late != 4 || d.Missing != 1 || d.Doubled != 1 || d.P50 != 100 || d.Max != 900 {
 		t.Errorf("%+v", d)
+	}
+	if want := []Stall{{0.05, 2, 150, 0.2}, {0.45, 1, 900, 0.5}, {0.85, 1, 250, 0.9}}; !slices.Equal(d.Longest, want) {
+		t.Errorf("stalls %v, want %v", d.Longest, want)
+	}
+	nobodys, _ := actionCodec{}.Append(nil, action{number: 4100})
+	if err := a.take(nobodys, sent); err == nil || !strings.Contains(err.Error(), "asks for none") {
+		t.Errorf("an action of an event that was not sent: %v", err)
+	}
+}
+
+func TestTheWorstStallsAreListed(t *testing.T) {
+	var stalls []Stall
+	for i := range 3 * listedStalls {
+		stalls = append(stalls, Stall{At: float64(i), Actions: 1, Max: float64(101 + i%3)})
+	}
+	got := longest(stalls)
+	if len(got) != listedStalls {
+		t.Fatalf("%d listed", len(got))
+	}
+	for i, s := range got {
+		if want := float64(3*i + 2); s.At != want || s.Max != 103 {
+			t.Errorf("%d: %+v, want that at %v", i, s, want)
+		}
+	}
+	if few := longest(stalls[:3]); !slices.Equal(few, stalls[:3]) {
+		t.Errorf("%v", few)
+	}
+	var table bytes.Buffer
+	PrintDelays(&table, []Delay{{Stack: Dwell, Event: Protobuf, Stalls: len(stalls), Longest: got}})
+	for _, want := range []string{"event: protobuf", "stalled at 149.0 s: 1 actions, up to 103.0 ms; the sender was up to 0.0 ms behind", "and 100 stalls more"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("no %q in\n%s", want, &table)
+		}
+	}
+}
+
+func TestProgressTellsWhatCameSinceTheLastLine(t *testing.T) {
+	a := newArrivals(300, 300+120*100, 100)
+	sent := time.UnixMilli(1_800_000_000_000)
+	for i, took := range []time.Duration{time.Millisecond, 300 * time.Millisecond, 200 * time.Millisecond} {
+		value, _ := actionCodec{}.Append(nil, action{300 + 100*uint64(i), sent.UnixNano()})
+		if err := a.take(value, sent.Add(took)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := []string{a.progress(60*time.Second + 80*time.Millisecond), a.progress(120 * time.Second)}
+	want := []string{"1m0s of 2m0s, 3 actions; since the last line 2 over 100ms, the worst 300.0 ms", "2m0s of 2m0s, 3 actions"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

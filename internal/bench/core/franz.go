@@ -104,7 +104,7 @@ func (f *limit) step(ctx context.Context, rows map[string]*limitRow, records []*
 			row = &limitRow{}
 			rows[string(r.Key)] = row
 		}
-		if act := step(&row.tally, r.Timestamp, r.Value); act != nil {
+		if act := f.job.step(&row.tally, r.Timestamp, r.Value); act != nil {
 			f.out.Produce(ctx, &kgo.Record{Topic: f.Actions, Key: r.Key, Value: act}, f.acknowledged)
 		}
 		if !row.changed {

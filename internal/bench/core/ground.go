@@ -73,14 +73,15 @@ func (g *ground) delete(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// load writes the events 0 to n-1 and returns what every user's row must say. Their send time is 0.
-func (g *ground) load(ctx context.Context, topic string, n, users int) (map[string]tally, error) {
+// load writes the events 0 to n-1 and returns what every user's row must say.
+func (g *ground) load(ctx context.Context, topic, event string, n, users int) (map[string]tally, error) {
 	rows := make([]tally, users)
 	var failed errorOnce
 	for i := range uint64(n) {
 		u := user(i, users)
-		rows[u].add(event{number: i}, time.Time{})
-		g.cl.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(userKey(u)), Value: encode(i, 0)}, func(_ *kgo.Record, err error) { failed.set(err) })
+		rows[u].count(i)
+		value := encode(event, i, u, loadedNS(i))
+		g.cl.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(userKey(u)), Value: value}, func(_ *kgo.Record, err error) { failed.set(err) })
 		if i%10_000 == 0 && failed.get() != nil {
 			break
 		}
@@ -147,6 +148,9 @@ func (g *ground) verify(ctx context.Context, j job, n int, want map[string]tally
 		}
 		if a.number%actionEvery != 0 || a.number >= uint64(n) {
 			return fmt.Errorf("an action of event %d, which asks for none", a.number)
+		}
+		if at := loadedNS(a.number); a.sentNS != at {
+			return fmt.Errorf("the action of event %d says that it was sent at %d ns, not at %d", a.number, a.sentNS, at)
 		}
 		v.actions++
 		seen[a.number] = true

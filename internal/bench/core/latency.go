@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"time"
@@ -21,14 +20,18 @@ import (
 type Latency struct {
 	Config  `embed:""`
 	Rates   []int `help:"Events per second, one run each." default:"5000,20000,50000"`
-	Seconds int   `help:"Seconds per rate, after 3 that do not count." default:"15"`
+	Seconds int   `help:"Seconds per rate, after 3 that do not count; a line each minute says how it goes." default:"15"`
 }
 
 // Delay is what one stack does at one rate. Times are in milliseconds.
 type Delay struct {
 	Stack     string `json:"stack"`
 	Guarantee string `json:"guarantee"`
-	Rate      int    `json:"rate"`
+	// Event is Raw or Protobuf, each of EventBytes.
+	Event      string `json:"event"`
+	EventBytes int    `json:"event_bytes"`
+	// Rate is events per second.
+	Rate int `json:"rate"`
 	// Actions that were measured; Missing did not come within 15 s of the last event, Doubled came more
 	// than once.
 	Actions int     `json:"actions"`
@@ -41,9 +44,24 @@ type Delay struct {
 	// Late actions took more than 100 ms; Stalls are the unbroken runs of them, in the order of sending.
 	Late   int `json:"over_100ms"`
 	Stalls int `json:"stalls"`
+	// Longest are the stalls, in the order of time; of more than listedStalls those with the worst actions.
+	Longest []Stall `json:"longest_stalls,omitempty"`
 	// Behind is the most that the sender was behind its own schedule; times count from the schedule.
 	Behind float64 `json:"sender_behind_ms"`
 	Error  string  `json:"error,omitempty"`
+}
+
+// Stall is an unbroken run of late actions.
+type Stall struct {
+	// At is when its first event was due, in seconds after the seconds that do not count; so seconds
+	// after the line "counting".
+	At float64 `json:"at_s"`
+	// Actions are how many, Max how long the slowest took, in milliseconds.
+	Actions int     `json:"actions"`
+	Max     float64 `json:"max_ms"`
+	// Sender is the most that the sender was behind with their events, in milliseconds: a stall that is as
+	// long is none of the stack's.
+	Sender float64 `json:"sender_behind_ms"`
 }
 
 // OK says that every action came, and once where that is promised.
@@ -55,6 +73,10 @@ const (
 	warmSeconds = 3
 	stallAfter  = 100 * time.Millisecond
 	lastWait    = 15 * time.Second
+	// memoryPerEvent is what the embedded broker needs for an event and its row, bytes.
+	memoryPerEvent = 600
+	// manyMB are worth a word before.
+	manyMB = 2000
 	// probe is the number of the events that find out whether a stack works; it asks for an action.
 	probe = actionEvery * (math.MaxUint64 / actionEvery / 2)
 )
@@ -74,10 +96,13 @@ func (l Latency) Run(ctx context.Context) (delays []Delay, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
+	if mb := l.memory() >> 20; b.Broker == EmbeddedBroker && mb > manyMB {
+		b.Say(fmt.Sprintf("the embedded broker keeps a run's records in memory, about %d MB in the end; long runs want --broker real", mb))
+	}
 	for _, s := range b.Stacks {
 		for _, rate := range l.Rates {
 			b.Say(fmt.Sprintf("%s at %d events/s, %d s", s, rate, warmSeconds+l.Seconds))
-			d := Delay{Stack: s, Guarantee: Guarantee(s), Rate: rate}
+			d := b.newDelay(s, rate)
 			if err := b.delay(ctx, &d, l.Seconds); err != nil {
 				d.Error = err.Error()
 			}
@@ -88,6 +113,15 @@ func (l Latency) Run(ctx context.Context) (delays []Delay, err error) {
 		}
 	}
 	return delays, nil
+}
+
+// memory is about what the embedded broker needs in the end of the longest run, bytes.
+func (l Latency) memory() int {
+	return (warmSeconds + l.Seconds) * slices.Max(l.Rates) * memoryPerEvent
+}
+
+func (b *bench) newDelay(stack string, rate int) Delay {
+	return Delay{Stack: stack, Guarantee: Guarantee(stack), Event: b.Event, EventBytes: eventBytes, Rate: rate}
 }
 
 // delay is one stack at one rate.
@@ -121,18 +155,20 @@ func (b *bench) pace(ctx context.Context, p *child.Process, j job, d *Delay, sec
 		return err
 	}
 	s := &sender{rate: d.Rate, warm: warmSeconds * d.Rate, events: (warmSeconds + seconds) * d.Rate}
-	a := &arrivals{first: uint64(s.warm), want: actionsOf(s.events) - actionsOf(s.warm)}
+	a := newArrivals(s.warm, s.events, d.Rate)
+	s.first, s.held = int(a.first), make([]time.Duration, len(a.took))
+	say := func(line string) { b.Say(fmt.Sprintf("%s at %d events/s: %s", j.Stack, d.Rate, line)) }
 	g, gctx := errgroup.WithContext(ctx)
 	sent := make(chan struct{})
 	g.Go(func() error {
 		defer close(sent)
 		return s.run(gctx, b, j.Input)
 	})
-	g.Go(func() error { return a.read(gctx, rd, p, sent) })
+	g.Go(func() error { return a.read(gctx, rd, p, sent, say) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	a.judge(d)
+	a.judge(d, s.held)
 	d.Behind = ms(s.behind)
 	return nil
 }
@@ -140,7 +176,7 @@ func (b *bench) pace(ctx context.Context, p *child.Process, j job, d *Delay, sec
 // works returns once an event has led to an action.
 func (b *bench) works(ctx context.Context, rd *kgo.Client, p *child.Process, j job) error {
 	for end := time.Now().Add(child.StandStill); ; {
-		if err := b.cl.ProduceSync(ctx, &kgo.Record{Topic: j.Input, Key: []byte(userKey(0)), Value: encode(probe, 0)}).FirstErr(); err != nil {
+		if err := b.cl.ProduceSync(ctx, &kgo.Record{Topic: j.Input, Key: []byte(userKey(0)), Value: encode(b.Event, probe, 0, 0)}).FirstErr(); err != nil {
 			return fmt.Errorf("send a first event: %w", err)
 		}
 		fetches := poll(ctx, rd, 250*time.Millisecond)
@@ -166,16 +202,38 @@ func poll(ctx context.Context, rd *kgo.Client, wait time.Duration) kgo.Fetches {
 type sender struct {
 	rate, warm, events int
 	behind             time.Duration // the most, after the warm-up
+
+	first int             // the first event after it that asks for an action
+	held  []time.Duration // by (number-first)/actionEvery: how much behind that event was
+}
+
+// note takes down how much behind an event that counts was.
+func (s *sender) note(i int, behind time.Duration) {
+	s.behind = max(s.behind, behind)
+	if i%actionEvery == 0 {
+		s.held[(i-s.first)/actionEvery] = behind
+	}
+}
+
+// due is the end of the millisecond in which the event comes.
+func (s *sender) due(began time.Time, i int) time.Time {
+	return began.Add((time.Duration(i) * time.Second / time.Duration(s.rate)).Truncate(time.Millisecond) + time.Millisecond)
+}
+
+// wholeMS is the time without what is below milliseconds since 1970. It keeps the monotonic clock, which
+// Time.Truncate drops.
+func wholeMS(t time.Time) time.Time {
+	return t.Add(-time.Duration(t.UnixNano() % int64(time.Millisecond)))
 }
 
 // run sends what is due once a millisecond. An event says the time at which it was due, so a sender that
-// cannot keep up shows in the times instead of hiding what it held back.
+// cannot keep up shows in the times instead of hiding what it held back. The times are whole milliseconds.
 func (s *sender) run(ctx context.Context, b *bench, topic string) error {
 	var failed errorOnce
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	began := time.Now()
-	for i := 0; i < s.events; {
+	began := wholeMS(time.Now())
+	for i := 0; i < s.events && failed.get() == nil; {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -184,117 +242,17 @@ func (s *sender) run(ctx context.Context, b *bench, topic string) error {
 		// Whole milliseconds: what is due at one is sent at it.
 		elapsed := time.Since(began).Truncate(time.Millisecond)
 		for due := min(int(elapsed.Seconds()*float64(s.rate)), s.events); i < due; i++ {
-			at := began.Add((time.Duration(i) * time.Second / time.Duration(s.rate)).Truncate(time.Millisecond) + time.Millisecond)
+			at := s.due(began, i)
 			if i >= s.warm {
-				s.behind = max(s.behind, time.Since(at))
+				s.note(i, time.Since(at))
 			}
-			key := userKey(user(uint64(i), b.Users))
-			b.cl.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(key), Value: encode(uint64(i), at.UnixNano())}, func(_ *kgo.Record, err error) { failed.set(err) })
+			u := user(uint64(i), b.Users)
+			value := encode(b.Event, uint64(i), u, at.UnixNano())
+			b.cl.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(userKey(u)), Value: value}, func(_ *kgo.Record, err error) { failed.set(err) })
 		}
 	}
 	if err := errors.Join(b.cl.Flush(ctx), failed.get()); err != nil {
 		return fmt.Errorf("send events: %w", err)
 	}
 	return nil
-}
-
-// arrivals are the actions that came.
-type arrivals struct {
-	first uint64 // number of the first event that counts
-	want  int
-	took  map[uint64]time.Duration
-	twice int
-}
-
-// read takes actions until all have come, or lastWait after the last event.
-func (a *arrivals) read(ctx context.Context, rd *kgo.Client, p *child.Process, sent <-chan struct{}) error {
-	a.took = make(map[uint64]time.Duration, a.want)
-	var end time.Time
-	for len(a.took) < a.want {
-		select {
-		case <-sent:
-			if end.IsZero() {
-				end = time.Now().Add(lastWait)
-			}
-			if time.Now().After(end) {
-				return nil
-			}
-		default:
-		}
-		fetches := poll(ctx, rd, 100*time.Millisecond)
-		now := time.Now()
-		if err := errors.Join(ctx.Err(), p.Alive()); err != nil {
-			return err
-		}
-		if err := fetches.Err0(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("read the actions: %w", err)
-		}
-		for _, r := range fetches.Records() {
-			if err := a.take(r.Value, now); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (a *arrivals) take(value []byte, now time.Time) error {
-	act, err := actionCodec{}.Decode(value)
-	if err != nil || act.number < a.first || act.number == probe {
-		return err
-	}
-	if _, again := a.took[act.number]; again {
-		a.twice++
-		return nil
-	}
-	a.took[act.number] = now.Sub(time.Unix(0, act.sentNS))
-	return nil
-}
-
-// judge fills in the figures.
-func (a *arrivals) judge(d *Delay) {
-	d.Actions, d.Missing, d.Doubled = len(a.took), a.want-len(a.took), a.twice
-	var numbers []uint64
-	var times []time.Duration
-	for n, t := range a.took {
-		numbers, times = append(numbers, n), append(times, t)
-	}
-	slices.Sort(numbers)
-	late := false
-	for _, n := range numbers {
-		was := late
-		if late = a.took[n] > stallAfter; late {
-			d.Late++
-			if !was {
-				d.Stalls++
-			}
-		}
-	}
-	slices.Sort(times)
-	d.P50, d.P99, d.P999, d.Max = quantile(times, 0.5), quantile(times, 0.99), quantile(times, 0.999), quantile(times, 1)
-}
-
-// quantile of sorted times in milliseconds: the smallest that at least q of them do not exceed.
-func quantile(sorted []time.Duration, q float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return ms(sorted[max(int(math.Ceil(q*float64(len(sorted))))-1, 0)])
-}
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// PrintDelays writes the table for people.
-func PrintDelays(w io.Writer, delays []Delay) {
-	fmt.Fprintf(w, "%-25s %-14s %8s %8s %8s %8s %8s %8s %7s %7s %9s\n", "event → action, ms", "guarantee", "events/s", "actions", "p50", "p99", "p99.9", "max", ">100ms", "stalls", "sender")
-	for _, d := range delays {
-		if d.Error != "" {
-			fmt.Fprintf(w, "%-25s %-14s %8d failed: %s\n", title(d.Stack), d.Guarantee, d.Rate, d.Error)
-			continue
-		}
-		fmt.Fprintf(w, "%-25s %-14s %8d %8d %8.1f %8.1f %8.1f %8.1f %7d %7d %9.1f\n", title(d.Stack), d.Guarantee, d.Rate, d.Actions, d.P50, d.P99, d.P999, d.Max, d.Late, d.Stalls, d.Behind)
-		if d.Missing > 0 || d.Doubled > 0 {
-			fmt.Fprintf(w, "  %s: %d actions missing, %d doubled\n", d.Stack, d.Missing, d.Doubled)
-		}
-	}
 }

@@ -13,6 +13,9 @@ import (
 type Result struct {
 	Stack     string `json:"stack"`
 	Guarantee string `json:"guarantee"`
+	// Event is Raw or Protobuf, each of EventBytes.
+	Event      string `json:"event"`
+	EventBytes int    `json:"event_bytes"`
 	// EventsPerSecond is 0 when the input was too small: one commit covered it.
 	EventsPerSecond float64 `json:"events_per_second"`
 	// CPUPerMillion is CPU seconds of the stack's process for a million events.
@@ -99,6 +102,9 @@ func compare(results []Result) {
 
 // Print writes the table for people.
 func Print(w io.Writer, results []Result) {
+	if len(results) > 0 {
+		fmt.Fprintln(w, eventTitle(results[0].Event))
+	}
 	fmt.Fprintf(w, "%-25s %-14s %12s %6s %10s %10s %8s %8s %18s\n", "stack", "guarantee", "events/s", "ratio", "CPU s/M", "broker s/M", "allocs/e", "RSS MB", "actions")
 	for _, r := range results {
 		if !r.ran {

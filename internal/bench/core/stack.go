@@ -2,13 +2,16 @@ package core
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/dwellhq/dwell/internal/bench/child"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/kafka/peers"
 	"github.com/dwellhq/dwell/kafka/stream"
@@ -66,11 +69,16 @@ func checkStacks(names []string) error {
 	return nil
 }
 
+// brokerJob is the embedded Kafka, in a process of its own.
+const brokerJob = "broker"
+
 // job is what one stack process is to do. It reaches the process as JSON.
 type job struct {
 	Stack      string   `json:"stack"` // or brokerJob
 	Brokers    []string `json:"brokers"`
 	Partitions int32    `json:"partitions"`
+	// Event is Raw or Protobuf.
+	Event string `json:"event"`
 	// Name is unique in the broker; Input and Actions are topics that exist.
 	Name     string        `json:"name"`
 	Input    string        `json:"input"`
@@ -95,6 +103,23 @@ func (j job) table() string {
 	return j.group() + "-table"
 }
 
+// Child does one job, given as JSON, for a measuring process, as child.Serve says. Only Run and Latency
+// start children.
+func Child(ctx context.Context, spec string, in io.Reader, out io.Writer) error {
+	var j job
+	if err := json.Unmarshal([]byte(spec), &j); err != nil {
+		return fmt.Errorf("read the job: %w", err)
+	}
+	return child.Serve(ctx, in, out, j.work)
+}
+
+func (j job) work(ctx context.Context, say *child.Speaker) error {
+	if j.Stack == brokerJob {
+		return child.Embedded(ctx, say)
+	}
+	return j.run(ctx)
+}
+
 // run processes until ctx ends; nil then.
 func (j job) run(ctx context.Context) error {
 	switch j.Stack {
@@ -102,25 +127,12 @@ func (j job) run(ctx context.Context) error {
 		return j.dwell(ctx)
 	case Goka:
 		return peers.Stock[tally]{
-			Brokers: j.Brokers, Group: j.Name, Input: j.Input, Output: j.Actions, Replicas: 1, Dir: j.Dir, Row: tallyCodec{}, Step: step,
+			Brokers: j.Brokers, Group: j.Name, Input: j.Input, Output: j.Actions, Replicas: 1, Dir: j.Dir, Row: tallyCodec{}, Step: j.step,
 		}.Run(ctx)
 	case Franz:
 		return j.franz(ctx)
 	}
 	return fmt.Errorf("there is no stack %q in this process", j.Stack)
-}
-
-// step is the job for stacks that hand out bytes. Events are ours: one that does not parse is a bug.
-func step(row *tally, at time.Time, value []byte) []byte {
-	e, err := parse(value)
-	if err != nil {
-		panic(err)
-	}
-	row.add(e, at)
-	if !e.act {
-		return nil
-	}
-	return slices.Clone(value[:actionBytes])
 }
 
 func (j job) config() kafka.Config {
@@ -131,15 +143,9 @@ func (j job) config() kafka.Config {
 
 func (j job) dwell(ctx context.Context) error {
 	out := topics.Of(topics.Spec{Name: j.Actions}, schemas.Codec[action](actionCodec{}))
-	in := topics.Of(topics.Spec{Name: j.Input}, schemas.Codec[event](eventCodec{}))
 	def := processors.Define(processors.Processor[tally]{
 		Name: j.Name, Outputs: []*topics.Spec{out.Spec}, Row: tallyCodec{}, Interval: j.Interval,
-		Inputs: []processors.Input[tally]{processors.On(in, func(t *processors.Turn[tally], e event) {
-			t.State.add(e, t.Now)
-			if e.act {
-				processors.Emit(t, out, t.Key, e.action())
-			}
-		})},
+		Inputs: []processors.Input[tally]{j.input(out)},
 	})
 	cfg := stream.DefaultConfig()
 	cfg.Kafka, cfg.Dir, cfg.InstanceID = j.config(), j.Dir, "bench"

@@ -23,7 +23,7 @@ type app struct{ java *child.Java }
 
 // buildApp compiles the application, once per source and cache.
 func buildApp(ctx context.Context, cache string, say func(string)) (*app, error) {
-	peer := child.JavaPeer{Name: "Kafka Streams", Folder: "kafka-streams", Files: source.Files, Source: "Counter.java", MB: 96}
+	peer := child.JavaPeer{Name: "Kafka Streams", Folder: "kafka-streams", Files: source.Files, Source: "Counter.java", MB: 98}
 	java, err := peer.Build(ctx, cache, say)
 	if errors.Is(err, child.ErrNoJava) {
 		return nil, fmt.Errorf("%w: %w", ErrNoStreams, err)
@@ -39,6 +39,6 @@ func (a *app) argv(j job) []string {
 	}
 	return a.java.Argv([]string{"-XX:+UseParallelGC", "-Xmx1g"},
 		"Counter", strings.Join(j.Brokers, ","), j.Name, j.Input, j.Actions, j.Dir,
-		strconv.FormatInt(j.Interval.Milliseconds(), 10), strconv.Itoa(threads), strconv.FormatBool(memory),
+		strconv.FormatInt(j.Interval.Milliseconds(), 10), strconv.Itoa(threads), strconv.FormatBool(memory), j.Event,
 	)
 }

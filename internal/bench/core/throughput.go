@@ -35,8 +35,9 @@ func (t Throughput) Run(ctx context.Context) (results []Result, err error) {
 	if err := b.create(ctx, false, input); err != nil {
 		return nil, err
 	}
+	b.Say(eventTitle(b.Event))
 	b.Say(fmt.Sprintf("writing %d events of %d bytes for %d users into %d partitions", t.N, eventBytes, t.Users, t.Partitions))
-	want, err := b.load(ctx, input, t.N, t.Users)
+	want, err := b.load(ctx, input, b.Event, t.N, t.Users)
 	if err != nil {
 		return nil, errors.Join(err, b.delete(ctx, input))
 	}
@@ -60,7 +61,7 @@ func (t Throughput) Run(ctx context.Context) (results []Result, err error) {
 
 // once is one stack's run.
 func (b *bench) once(ctx context.Context, stack, input string, n int, want map[string]tally) Result {
-	r := Result{Stack: stack, Guarantee: Guarantee(stack), ActionsExpected: actionsOf(n)}
+	r := Result{Stack: stack, Guarantee: Guarantee(stack), Event: b.Event, EventBytes: eventBytes, ActionsExpected: actionsOf(n)}
 	j, err := b.job(ctx, stack, input)
 	if err == nil {
 		err = errors.Join(b.race(ctx, j, n, &r), b.judge(ctx, j, n, want, &r), b.tidy(ctx, j))

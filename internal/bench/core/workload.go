@@ -11,8 +11,8 @@ import (
 
 // The layouts below are little-endian, and Counter.java knows them too.
 const (
-	// eventBytes is the size of an event: number 0–8, send time in Unix ns 8–16, whether it asks for an
-	// action 16, then filler.
+	// eventBytes is the size of an event. One of Raw: number 0–8, send time in Unix ns 8–16, whether it asks
+	// for an action 16, then filler.
 	eventBytes = 200
 	// actionBytes of an event are its action: number and send time.
 	actionBytes = 16
@@ -30,19 +30,24 @@ type tally struct {
 
 // add counts an event.
 func (t *tally) add(e event, at time.Time) {
-	t.Count++
-	t.Sum += e.number & 0xff
+	t.count(e.number)
 	t.LastMS = at.UnixMilli()
 }
 
-// event is the head of an event.
+// count is add without the time.
+func (t *tally) count(number uint64) {
+	t.Count++
+	t.Sum += number & 0xff
+}
+
+// event is what the job asks of an event.
 type event struct {
 	number uint64
 	sentNS int64
 	act    bool
 }
 
-// parse reads an event of eventBytes; it keeps nothing of b.
+// parse reads an event of Raw; it keeps nothing of b.
 func parse(b []byte) (event, error) {
 	if len(b) != eventBytes {
 		return event{}, fmt.Errorf("%w: event of %d bytes", schemas.ErrUndecodable, len(b))
@@ -50,8 +55,8 @@ func parse(b []byte) (event, error) {
 	return event{binary.LittleEndian.Uint64(b), int64(binary.LittleEndian.Uint64(b[8:])), b[16] == 1}, nil
 }
 
-// encode makes an event; every actionEvery-th asks for an action.
-func encode(number uint64, sentNS int64) []byte {
+// encodeRaw makes an event of Raw.
+func encodeRaw(number uint64, sentNS int64) []byte {
 	b := make([]byte, eventBytes)
 	binary.LittleEndian.PutUint64(b, number)
 	binary.LittleEndian.PutUint64(b[8:], uint64(sentNS))
@@ -62,6 +67,12 @@ func encode(number uint64, sentNS int64) []byte {
 		b[i] = byte(int(number)*31 + i*7)
 	}
 	return b
+}
+
+// loadedNS is the send time of an event that was there before the stack: whole milliseconds, a hundred
+// events in each.
+func loadedNS(number uint64) int64 {
+	return time.UnixMilli(1_800_000_000_000 + int64(number/100)).UnixNano()
 }
 
 // action is what an event that asks for one leads to.
@@ -80,12 +91,12 @@ func user(number uint64, users int) int {
 // userKey is the key as dwell has them: tenant/user.
 func userKey(u int) string { return "bench/user-" + strconv.Itoa(u) }
 
-// eventCodec is the codec of the input.
+// eventCodec is the codec of an input of Raw.
 type eventCodec struct{}
 
 // Append implements schemas.Codec.
 func (eventCodec) Append(dst []byte, e event) ([]byte, error) {
-	return append(dst, encode(e.number, e.sentNS)...), nil
+	return append(dst, encodeRaw(e.number, e.sentNS)...), nil
 }
 
 // Decode implements schemas.Codec.
