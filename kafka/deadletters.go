@@ -23,6 +23,9 @@ const ReplayHeader = "dwell-replay"
 // filePrefix opens the topic of a letter whose record was a line of a file.
 const filePrefix = "file:"
 
+// wakeFormat shows a deadline to the millisecond.
+const wakeFormat = "2006-01-02T15:04:05.000Z07:00"
+
 // Letter is a dead letter.
 type Letter struct {
 	// At is where the letter itself lies.
@@ -33,16 +36,25 @@ type Letter struct {
 	Record *schemas.DeadLetter
 }
 
-// Where is where the rejected record lies: topic/partition/offset, or the file and its line.
+// Where is where the rejected record lies: topic/partition/offset, or the file and its line; of a wake,
+// which row's it was and when.
 func (l Letter) Where() string {
-	r := l.Record
-	switch {
-	case r.Topic == "":
+	if l.Record.Topic == "" {
 		return "unknown"
-	case strings.HasPrefix(r.Topic, filePrefix):
-		return fmt.Sprintf("%s line %d", r.Topic, r.Offset)
 	}
-	return schemas.Coordinates{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}.String()
+	return Where(l.Record)
+}
+
+// Where names what was rejected, and is the key of its letter. Different records and wakes have different
+// names.
+func Where(d *schemas.DeadLetter) string {
+	switch {
+	case d.WakeMs != 0:
+		return fmt.Sprintf("%s/%d wake at %s of %s", d.Topic, d.Partition, time.UnixMilli(d.WakeMs).UTC().Format(wakeFormat), d.Key)
+	case strings.HasPrefix(d.Topic, filePrefix):
+		return fmt.Sprintf("%s line %d", d.Topic, d.Offset)
+	}
+	return schemas.Coordinates{Topic: d.Topic, Partition: d.Partition, Offset: d.Offset}.String()
 }
 
 // DeadLetters hands every dead letter there is now to each, in order. An error of each ends it.
@@ -192,6 +204,8 @@ func Replayable(d *schemas.DeadLetter) error {
 		return errors.New("the letter does not say where its record came from")
 	case strings.HasPrefix(d.Topic, filePrefix):
 		return fmt.Errorf("it is line %d of a file, not a record: correct it, and run dwell replay on a file of such lines, by a name of its own", d.Offset)
+	case d.WakeMs != 0:
+		return errors.New("it was a deadline of a row, not a record: the row is there without it, and its user's next record can set another; mend the processor first")
 	case len(d.Value) == 0:
 		return errors.New("the letter holds no value: the record had none, or one too big for the dead letters; if it is still in the log, copy it from there")
 	case d.Partition < 0:

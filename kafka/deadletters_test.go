@@ -154,6 +154,7 @@ func TestWhatMustNotComeInAgainIsNamed(t *testing.T) {
 		{&schemas.DeadLetter{Topic: topics.Events.Name}, "holds no value"},
 		{&schemas.DeadLetter{Topic: topics.Events.Name, Partition: 4, Value: []byte("x")}, "4 partitions now"},
 		{&schemas.DeadLetter{Topic: topics.Events.Name, Partition: -1, Value: []byte("x")}, "partition -1"},
+		{&schemas.DeadLetter{Topic: "dwell.engage-table", Partition: 1, Offset: -1, Key: []byte("acme/ann"), WakeMs: 1500}, "a deadline of a row"},
 		{&schemas.DeadLetter{Topic: "gone", Value: []byte("x")}, "does not exist"},
 		{&schemas.DeadLetter{Value: []byte("x")}, "does not say"},
 		{&schemas.DeadLetter{Topic: "shop.orders", Offset: 1, Value: []byte("x")}, ""},
@@ -168,7 +169,7 @@ func TestWhatMustNotComeInAgainIsNamed(t *testing.T) {
 	want = append(want, "does not say")
 
 	n, said := w.replay(false, every)
-	if n != (Replayed{Sent: 2, Refused: 13, Same: 1}) {
+	if n != (Replayed{Sent: 2, Refused: 14, Same: 1}) {
 		t.Errorf("%+v", n)
 	}
 	for i, line := range strings.Split(said, "\n") {
@@ -239,5 +240,21 @@ func TestNoDeadLettersAndNoTopic(t *testing.T) {
 	bare := newWorld(t)
 	if err := DeadLetters(bare.ctx, bare.cfg, func(Letter) error { return nil }); err == nil || !strings.Contains(err.Error(), topics.DeadLetters.Name) {
 		t.Errorf("without the topic: %v", err)
+	}
+}
+
+// What was rejected has a name of its own, which is the key of its letter.
+func TestWhereNamesRecordsLinesAndWakes(t *testing.T) {
+	for want, d := range map[string]*schemas.DeadLetter{
+		"shop.orders/3/17":        {Topic: "shop.orders", Partition: 3, Offset: 17, Key: []byte("acme/ann")},
+		"file:access.log line 12": {Topic: "file:access.log", Offset: 12},
+		"unknown":                 {Value: []byte{0xff}},
+		"dwell.cart-table/1 wake at 2026-11-22T12:00:00.007Z of acme/ann": {
+			Topic: "dwell.cart-table", Partition: 1, Offset: -1, Key: []byte("acme/ann"), WakeMs: time.Date(2026, 11, 22, 12, 0, 0, 7e6, time.UTC).UnixMilli(),
+		},
+	} {
+		if got := (Letter{Record: d}).Where(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

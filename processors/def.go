@@ -26,6 +26,8 @@ type Def struct {
 	Wakes bool
 	// Journal says whether transactions are journaled.
 	Journal bool
+	// Counters are what steps count.
+	Counters []*Counter
 
 	steps []func(*Call) error
 	wake  func(*Call) error
@@ -67,6 +69,9 @@ type Call struct {
 	Tables Tables
 	// Out is what was emitted, in order.
 	Out []Emission
+	// Counted is what steps have counted, by counter and value, each Counters[i].Values after those before;
+	// steps add to it. Nil where nobody asks, else it is as long as Def.Counts says.
+	Counted []int64
 
 	def *Def
 	// turn is the Turn of the last step, to be used again; so is spare, a record that was given back.
@@ -90,6 +95,7 @@ type rowCodec struct {
 	decode func([]byte) (any, error)
 	append func([]byte, any) ([]byte, error)
 	times  func(any) (wakeMS, timeMS int64)
+	unwake func(any)
 }
 
 // DecodeRow decodes a stored row.
@@ -117,6 +123,10 @@ func (d *Def) StoredWakeMS(b []byte) (int64, error) {
 	ms, _ := d.due(e.WakeMs, e.TimeMs)
 	return ms, nil
 }
+
+// Unwake takes the deadline off a row, in place, and leaves it as a wake at the deadline would that does
+// nothing: the row's time is the deadline's. The runtime does so with a row whose wake fails.
+func (d *Def) Unwake(row any) { d.rows.unwake(row) }
 
 // due says when a row has its next turn without a record, and whether it ends with that. A row that
 // waits for a deadline does not end before.
@@ -175,7 +185,7 @@ func Define[S any](p Processor[S]) *Def {
 	d := &Def{
 		Name: p.Name, Interval: p.Interval, MaxRowBytes: p.MaxRowBytes, TTL: p.TTL, Wakes: p.Wake != nil || p.TTL > 0,
 		Outputs: append([]*topics.Spec{topics.Actions.Spec}, p.Outputs...),
-		Journal: p.Journal, Tables: tables(p.Name, p.Joins, p.Lookups),
+		Journal: p.Journal, Tables: tables(p.Name, p.Joins, p.Lookups), Counters: p.Counters,
 		rows: codecOf(p.Row),
 	}
 	if d.Interval == 0 {
@@ -224,6 +234,7 @@ func check[S any](p Processor[S]) {
 	if p.TTL < 0 || p.TTL%time.Millisecond != 0 {
 		panic(fmt.Sprintf("processors: the TTL of %s, %v, is not a number of milliseconds", p.Name, p.TTL))
 	}
+	checkCounters(p.Name, p.Counters)
 	seen := map[string]bool{}
 	for _, in := range p.Inputs {
 		if seen[in.topic.Name] {

@@ -29,7 +29,9 @@ type Processor[S any] struct {
 	// Lookups are tables of other processors that every worker keeps whole, on its disk. Read one with
 	// Lookup.
 	Lookups []AnyTable
-	// Wake runs when a deadline set by Turn.WakeAt has come; nil: no deadlines.
+	// Wake runs when a deadline set by Turn.WakeAt has come; nil: no deadlines. A wake that panics, or
+	// grows its row too far, is like such a record: it leaves one dead letter and no more. The row is then
+	// as after a wake that did nothing: its deadline is gone, and does not come again.
 	Wake func(*Turn[S])
 	// Row encodes S; nil means JSON.
 	Row schemas.Codec[*S]
@@ -37,8 +39,8 @@ type Processor[S any] struct {
 	Interval time.Duration
 	// MaxRowBytes bounds an encoded row; zero means 256 KiB. It holds for what a transaction commits: when
 	// a row would be larger, the transaction's records are stepped again one by one, and the record that
-	// grew the row beyond it goes to the dead letters; the others stand. A row that a wake grows beyond it
-	// stops the processor, because no record is to blame.
+	// grew the row beyond it goes to the dead letters; the others stand. So does a wake that grows the row
+	// beyond it: see Wake.
 	MaxRowBytes int
 	// TTL is how long a row stays without a turn that changes it, by logical time as deadlines go; zero
 	// means for ever. A row with a deadline waits for that first: its wake is such a turn, and a turn that
@@ -47,6 +49,8 @@ type Processor[S any] struct {
 	// Journal writes down in which order records, wakes and whole topics met, in dwell.<Name>-journal,
 	// so that dwell replay-check can do it all again.
 	Journal bool
+	// Counters are what steps count with Count, in the worker's metrics.
+	Counters []*Counter
 }
 
 // Defaults of a Processor.

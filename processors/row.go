@@ -72,6 +72,10 @@ func codecOf[S any](states schemas.Codec[*S]) rowCodec {
 			r := v.(*row[S])
 			return r.wakeMS, r.timeMS
 		},
+		unwake: func(v any) {
+			r := v.(*row[S])
+			r.wakeMS, r.timeMS = 0, max(r.wakeMS, r.timeMS)
+		},
 	}
 }
 

@@ -441,20 +441,25 @@ func (x *ReplayMark) GetComplete() bool {
 	return false
 }
 
-// DeadLetter keeps a record that could not be processed, whole and with its coordinates.
+// DeadLetter keeps a record that could not be processed, whole and with its coordinates; or it tells of
+// a wake of a row that could not be, see wake_ms.
 type DeadLetter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// topic, partition, offset: where the record lies; for a file: file:NAME, 0, line.
+	// topic, partition, offset: where the record lies; for a file: file:NAME, 0, line; for a wake: the
+	// processor's table, the row's partition, -1.
 	Topic     string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
 	Partition int32  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
 	Offset    int64  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
 	Key       []byte `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
 	Value     []byte `protobuf:"bytes,5,opt,name=value,proto3" json:"value,omitempty"`
 	// by is who rejected it: a processor, a sink or replay.
-	By            string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
-	Error         string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
-	Stack         string `protobuf:"bytes,8,opt,name=stack,proto3" json:"stack,omitempty"`
-	TimeMs        int64  `protobuf:"varint,9,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	By     string `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	Error  string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	Stack  string `protobuf:"bytes,8,opt,name=stack,proto3" json:"stack,omitempty"`
+	TimeMs int64  `protobuf:"varint,9,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	// wake_ms is the deadline of a wake, Unix milliseconds; 0: it was a record. key is the row's then, and
+	// there is no value.
+	WakeMs        int64 `protobuf:"varint,10,opt,name=wake_ms,json=wakeMs,proto3" json:"wake_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -548,6 +553,13 @@ func (x *DeadLetter) GetStack() string {
 func (x *DeadLetter) GetTimeMs() int64 {
 	if x != nil {
 		return x.TimeMs
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetWakeMs() int64 {
+	if x != nil {
+		return x.WakeMs
 	}
 	return 0
 }
@@ -658,7 +670,7 @@ const file_control_proto_rawDesc = "" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x1a\n" +
 	"\bunparsed\x18\x05 \x01(\x03R\bunparsed\x12\x17\n" +
 	"\atime_ms\x18\x06 \x01(\x03R\x06timeMs\x12\x1a\n" +
-	"\bcomplete\x18\a \x01(\bR\bcomplete\"\xd5\x01\n" +
+	"\bcomplete\x18\a \x01(\bR\bcomplete\"\xee\x01\n" +
 	"\n" +
 	"DeadLetter\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
@@ -669,7 +681,9 @@ const file_control_proto_rawDesc = "" +
 	"\x02by\x18\x06 \x01(\tR\x02by\x12\x14\n" +
 	"\x05error\x18\a \x01(\tR\x05error\x12\x14\n" +
 	"\x05stack\x18\b \x01(\tR\x05stack\x12\x17\n" +
-	"\atime_ms\x18\t \x01(\x03R\x06timeMs\"M\n" +
+	"\atime_ms\x18\t \x01(\x03R\x06timeMs\x12\x17\n" +
+	"\awake_ms\x18\n" +
+	" \x01(\x03R\x06wakeMs\"M\n" +
 	"\x03Row\x12\x17\n" +
 	"\awake_ms\x18\x01 \x01(\x03R\x06wakeMs\x12\x17\n" +
 	"\atime_ms\x18\x02 \x01(\x03R\x06timeMs\x12\x14\n" +

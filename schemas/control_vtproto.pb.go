@@ -413,6 +413,11 @@ func (m *DeadLetter) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.WakeMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.WakeMs))
+		i--
+		dAtA[i] = 0x50
+	}
 	if m.TimeMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.TimeMs))
 		i--
@@ -723,6 +728,9 @@ func (m *DeadLetter) SizeVT() (n int) {
 	}
 	if m.TimeMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.TimeMs))
+	}
+	if m.WakeMs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.WakeMs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2157,6 +2165,25 @@ func (m *DeadLetter) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.TimeMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field WakeMs", wireType)
+			}
+			m.WakeMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.WakeMs |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -3798,6 +3825,25 @@ func (m *DeadLetter) UnmarshalVTUnsafe(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.TimeMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 10:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field WakeMs", wireType)
+			}
+			m.WakeMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.WakeMs |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

@@ -189,10 +189,16 @@ type Verdict struct {
 	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Tenant string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	User   string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
-	// campaign is empty for verdicts on the event itself (DUPLICATE).
+	// campaign is empty for verdicts on a record or a user: INVALID SUPPRESSED DUPLICATE OVERFULL ERASED LIFTED.
 	Campaign string `protobuf:"bytes,4,opt,name=campaign,proto3" json:"campaign,omitempty"`
 	Version  string `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
-	// verdict: DUPLICATE LATE AUDIENCE SUPPRESSED REENTRY CANCELLED QUIET PRIORITY CAP CONTROL EXPIRED SENT SEEN.
+	// verdict is one of
+	//
+	//	on a record: INVALID SUPPRESSED DUPLICATE LATE DROPPED OVERFULL
+	//	of a gate: AUDIENCE REENTRY DELAY CANCELLED QUIET PRIORITY CAP CONTROL EXPIRED SENT
+	//	of a channel: PUSHED SEEN CLICKED DISMISSED FAILED, and EXPIRED
+	//	on what a campaign is for: CONVERTED
+	//	on an operator's command: ERASED LIFTED
 	Verdict  string `protobuf:"bytes,6,opt,name=verdict,proto3" json:"verdict,omitempty"`
 	MatchId  string `protobuf:"bytes,7,opt,name=match_id,json=matchId,proto3" json:"match_id,omitempty"`
 	ActionId string `protobuf:"bytes,8,opt,name=action_id,json=actionId,proto3" json:"action_id,omitempty"`

@@ -137,7 +137,9 @@ type JournalStep struct {
 	Last  int64 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
 	// rejected are the records that went to the dead letters: each offset less the one before, the
 	// first of them less first.
-	Rejected      []int64 `protobuf:"varint,7,rep,packed,name=rejected,proto3" json:"rejected,omitempty"`
+	Rejected []int64 `protobuf:"varint,7,rep,packed,name=rejected,proto3" json:"rejected,omitempty"`
+	// rejected_wakes are the wakes that went to the dead letters, in the order in which they came.
+	RejectedWakes []*RejectedWake `protobuf:"bytes,8,rep,name=rejected_wakes,json=rejectedWakes,proto3" json:"rejected_wakes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -221,6 +223,69 @@ func (x *JournalStep) GetRejected() []int64 {
 	return nil
 }
 
+func (x *JournalStep) GetRejectedWakes() []*RejectedWake {
+	if x != nil {
+		return x.RejectedWakes
+	}
+	return nil
+}
+
+// RejectedWake is a deadline of a row that came and left nothing but its end: the row lost the deadline
+// and is otherwise as it was.
+type RejectedWake struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// at is, in a batch of records, the offset of the one whose row was woken before it, less first; in a
+	// step of wakes, how many deadlines were taken from the index before the row's.
+	At            int64 `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"`
+	DeadlineMs    int64 `protobuf:"varint,2,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectedWake) Reset() {
+	*x = RejectedWake{}
+	mi := &file_journal_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectedWake) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectedWake) ProtoMessage() {}
+
+func (x *RejectedWake) ProtoReflect() protoreflect.Message {
+	mi := &file_journal_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectedWake.ProtoReflect.Descriptor instead.
+func (*RejectedWake) Descriptor() ([]byte, []int) {
+	return file_journal_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RejectedWake) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *RejectedWake) GetDeadlineMs() int64 {
+	if x != nil {
+		return x.DeadlineMs
+	}
+	return 0
+}
+
 var File_journal_proto protoreflect.FileDescriptor
 
 const file_journal_proto_rawDesc = "" +
@@ -234,7 +299,7 @@ const file_journal_proto_rawDesc = "" +
 	"table_next\x18\x04 \x01(\x03R\ttableNext\x12+\n" +
 	"\x05steps\x18\x05 \x03(\v2\x15.dwell.v1.JournalStepR\x05steps\x12\x12\n" +
 	"\x04more\x18\x06 \x01(\bR\x04more\x12\x14\n" +
-	"\x05parts\x18\a \x03(\x05R\x05parts\"\xb7\x01\n" +
+	"\x05parts\x18\a \x03(\x05R\x05parts\"\xf6\x01\n" +
 	"\vJournalStep\x12\x1d\n" +
 	"\n" +
 	"whole_next\x18\x01 \x03(\x03R\twholeNext\x12\x17\n" +
@@ -243,7 +308,12 @@ const file_journal_proto_rawDesc = "" +
 	"\x05input\x18\x04 \x01(\x05R\x05input\x12\x14\n" +
 	"\x05first\x18\x05 \x01(\x03R\x05first\x12\x12\n" +
 	"\x04last\x18\x06 \x01(\x03R\x04last\x12\x1a\n" +
-	"\brejected\x18\a \x03(\x03R\brejectedB\"Z github.com/dwellhq/dwell/schemasb\x06proto3"
+	"\brejected\x18\a \x03(\x03R\brejected\x12=\n" +
+	"\x0erejected_wakes\x18\b \x03(\v2\x16.dwell.v1.RejectedWakeR\rrejectedWakes\"?\n" +
+	"\fRejectedWake\x12\x0e\n" +
+	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x1f\n" +
+	"\vdeadline_ms\x18\x02 \x01(\x03R\n" +
+	"deadlineMsB\"Z github.com/dwellhq/dwell/schemasb\x06proto3"
 
 var (
 	file_journal_proto_rawDescOnce sync.Once
@@ -257,18 +327,20 @@ func file_journal_proto_rawDescGZIP() []byte {
 	return file_journal_proto_rawDescData
 }
 
-var file_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_journal_proto_goTypes = []any{
 	(*JournalEntry)(nil), // 0: dwell.v1.JournalEntry
 	(*JournalStep)(nil),  // 1: dwell.v1.JournalStep
+	(*RejectedWake)(nil), // 2: dwell.v1.RejectedWake
 }
 var file_journal_proto_depIdxs = []int32{
 	1, // 0: dwell.v1.JournalEntry.steps:type_name -> dwell.v1.JournalStep
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2, // 1: dwell.v1.JournalStep.rejected_wakes:type_name -> dwell.v1.RejectedWake
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_journal_proto_init() }
@@ -282,7 +354,7 @@ func file_journal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_journal_proto_rawDesc), len(file_journal_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2,7 +2,6 @@ package topics
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 )
@@ -72,7 +71,6 @@ func storage(s *Spec, f Found) []Change {
 			set(cleanupPolicy, have, s.policy(), "compaction keeps one record of a user and drops the others")
 		}
 	}
-	all = append(all, compaction(s, f)...)
 	need := max(s.MaxMessageBytes, DefaultMessageBytes)
 	n, ok := f.number(maxMessageBytes)
 	if ok && n < int64(need) {
@@ -86,27 +84,6 @@ func storage(s *Spec, f Found) []Change {
 		})
 	}
 	return all
-}
-
-// compaction compares how long versions stay that a newer one has replaced.
-func compaction(s *Spec, f Found) []Change {
-	want := s.lagMS()
-	n, ok := f.number(minCompaction)
-	if !ok || want == 0 || n >= want {
-		return nil
-	}
-	var all []Change
-	// Brokers refuse a shortest time that is longer than the longest.
-	if most, ok := f.number(maxCompaction); ok && most < want {
-		all = append(all, Change{
-			Topic: s.Name, What: ToSet, Setting: maxCompaction, From: strconv.FormatInt(most, 10), To: strconv.FormatInt(math.MaxInt64, 10),
-			Why: "compaction would be due before it may begin",
-		})
-	}
-	return append(all, Change{
-		Topic: s.Name, What: ToSet, Setting: minCompaction, From: strconv.FormatInt(n, 10), To: strconv.FormatInt(want, 10),
-		Why: "compaction would remove versions that a journal still names, and replay-check could not do its runs again",
-	})
 }
 
 // durability compares how many replicas must hold a record before it counts as written.

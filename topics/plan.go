@@ -139,11 +139,12 @@ func Plan(specs []*Spec, cluster Cluster, found map[string]Found) []Change {
 		seen[s.Name] = s
 		f, ok := found[s.Name]
 		if !ok {
-			all = append(all, creation(s, cluster))
+			all = append(all, creation(s, cluster, versions(s, specs, found)))
 			continue
 		}
 		all = append(all, layout(s, cluster, f)...)
 		all = append(all, storage(s, f)...)
+		all = append(all, compaction(s, f, versions(s, specs, found))...)
 		all = append(all, durability(s, f)...)
 	}
 	return all
@@ -170,7 +171,7 @@ func (s *Spec) partitions(c Cluster) int {
 	return c.Partitions
 }
 
-func creation(s *Spec, c Cluster) Change {
+func creation(s *Spec, c Cluster, keep lag) Change {
 	replicas := c.Replication
 	if replicas < 0 {
 		replicas = c.DefaultReplication
@@ -182,8 +183,8 @@ func creation(s *Spec, c Cluster) Change {
 	if s.MaxMessageBytes > 0 {
 		n.Config[maxMessageBytes] = strconv.Itoa(s.MaxMessageBytes)
 	}
-	if s.lagMS() > 0 {
-		n.Config[minCompaction] = strconv.FormatInt(s.lagMS(), 10)
+	if keep.ms > 0 {
+		n.Config[minCompaction] = strconv.FormatInt(keep.ms, 10)
 	}
 	if replicas >= 3 {
 		n.Config[minInsync] = "2"
@@ -208,14 +209,6 @@ func (s *Spec) policy() string {
 		return "compact"
 	}
 	return "delete"
-}
-
-// lagMS is what min.compaction.lag.ms must be at least; 0: whatever it is.
-func (s *Spec) lagMS() int64 {
-	if !s.Compact {
-		return 0
-	}
-	return s.CompactionLag.Milliseconds()
 }
 
 // retentionMS is what retention.ms must be; Forever is -1 there, too.

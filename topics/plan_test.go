@@ -23,7 +23,7 @@ func asDeclared(s *Spec, partitions int) Found {
 	if s.MaxMessageBytes > 0 {
 		f.Config["max.message.bytes"] = fmt.Sprint(s.MaxMessageBytes)
 	}
-	f.Config["min.compaction.lag.ms"], f.Config["max.compaction.lag.ms"] = fmt.Sprint(s.lagMS()), "9223372036854775807"
+	f.Config["min.compaction.lag.ms"], f.Config["max.compaction.lag.ms"] = fmt.Sprint(lasting(s.CompactionLag)), "9223372036854775807"
 	return f
 }
 

@@ -25,6 +25,9 @@ type Spec struct {
 	// CompactionLag is how long at least every version of a key stays in a compacted topic after a newer
 	// one took its place; zero leaves it to the brokers. It has no meaning without Compact.
 	CompactionLag time.Duration
+	// LagAs names topics for whose retention every version stays, too, where that is longer than
+	// CompactionLag: the journals that say which versions were in force. It has no meaning without Compact.
+	LagAs []string
 	// MaxMessageBytes bounds a record batch; zero means the broker's default (1 MiB).
 	MaxMessageBytes int
 	// Framed says that records may come in the wire format of Confluent's schema registry too, when one

@@ -35,6 +35,15 @@ func Topics(defs ...*processors.Def) []*topics.Spec {
 			}
 		}
 	}
+	for _, d := range defs {
+		for _, w := range d.Whole {
+			if i := slices.IndexFunc(all, func(s *topics.Spec) bool { return s.Name == w.Topic().Name }); d.Journal && i >= 0 {
+				own := *all[i]
+				own.LagAs = append(slices.Clip(own.LagAs), journal.Topic("dwell."+d.Name))
+				all[i] = &own
+			}
+		}
+	}
 	return all
 }
 

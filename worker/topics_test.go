@@ -37,3 +37,22 @@ func TestTopicsOfAProcessorThatDeclaresEverything(t *testing.T) {
 		}
 	}
 }
+
+// A whole topic keeps its versions for as long as every journal that names them.
+func TestWholeTopicsOutlastTheJournals(t *testing.T) {
+	rules := &processors.Whole[int, int]{Topic: topics.Of(topics.Spec{Name: "rules", Partitions: 1, Compact: true}, schemas.Codec[int](schemas.JSON[int]{}))}
+	named := func(name string, journal bool) *processors.Def {
+		return processors.Define(processors.Processor[int]{
+			Name: name, Journal: journal, Whole: []processors.AnyWhole{rules},
+			Inputs: []processors.Input[int]{processors.On(topics.Stream[int]("in"), func(*processors.Turn[int], int) {})},
+		})
+	}
+	for _, s := range Topics(named("a", true), named("b", true), named("c", false)) {
+		if got := fmt.Sprint(s.LagAs); s.Name == "rules" && got != "[dwell.a-journal dwell.b-journal]" || s.Name != "rules" && len(s.LagAs) > 0 {
+			t.Errorf("%s: %s", s.Name, got)
+		}
+	}
+	if len(rules.Topic.LagAs) != 0 {
+		t.Errorf("the declaration was changed: %v", rules.Topic.LagAs)
+	}
+}

@@ -3,11 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -241,6 +243,124 @@ func traitLine(v declare.Version) string {
 		}
 	}
 	return "faulty\t-\t-"
+}
+
+// describeFlags are those of the commands that show an audience or a trait.
+type describeFlags struct {
+	kafka.Config `embed:""`
+	Name         string `arg:"" help:"Its name."`
+	Tenant       string `help:"Tenant it belongs to." default:"demo" env:"DWELL_TENANT"`
+	Version      string `help:"Show this version instead of the newest." placeholder:"VERSION" name:"of-version"`
+}
+
+type (
+	describeAudienceCmd struct{ describeFlags }
+	describeTraitCmd    struct{ describeFlags }
+)
+
+// Run implements the command.
+func (c *describeAudienceCmd) Run() error { return toTerminal(c.run) }
+
+func (c *describeAudienceCmd) run(ctx context.Context, out io.Writer) error {
+	return c.show(ctx, out, campaign.AudienceKind)
+}
+
+// Run implements the command.
+func (c *describeTraitCmd) Run() error { return toTerminal(c.run) }
+
+func (c *describeTraitCmd) run(ctx context.Context, out io.Writer) error {
+	return c.show(ctx, out, campaign.TraitKind)
+}
+
+// show prints what is known of an audience or a trait.
+func (c *describeFlags) show(ctx context.Context, out io.Writer, kind string) error {
+	d, err := declare.Describe(ctx, c.Config, kind, c.Tenant, c.Name)
+	if err != nil {
+		return err
+	}
+	v, err := d.Pick(c.Version)
+	if err != nil {
+		return fmt.Errorf("%s %w", strings.ToLower(kind), err)
+	}
+	fmt.Fprintf(out, "Name:     %s\nTenant:   %s\nKind:     %s\nVersion:  %s\nApplied:  %s\nFile:     %s\n",
+		v.Name, c.Tenant, stateOf(v), cmp.Or(v.Version, "none"), v.Applied().Format(time.RFC3339), cmp.Or(v.File, "none"))
+	if err := facts(out, v, d.Loads); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "Read by:")
+	for _, r := range d.Readers {
+		fmt.Fprintf(out, "  %s/%s  %s\n", strings.ToLower(r.Kind), r.Name, strings.TrimPrefix(r.State+", "+r.As, ", "))
+	}
+	if len(d.Readers) == 0 {
+		fmt.Fprintln(out, "  nothing")
+	}
+	printVersions(out, d.Versions, stateOf)
+	printSource(out, string(v.Source))
+	return nil
+}
+
+// facts prints what a version of an audience or a trait comes of, and who is in it.
+func facts(out io.Writer, v declare.Version, loads []declare.Version) error {
+	if v.Deleted {
+		return nil
+	}
+	f, err := campaign.ParseFile(cmp.Or(v.File, v.Name), v.Source)
+	if err != nil {
+		fmt.Fprintf(out, "Fault:    %s\n", err)
+		return nil //nolint:nilerr // it is shown
+	}
+	if stateOf(v) == "computed" {
+		fmt.Fprintf(out, "Computes: %s\n", strings.ReplaceAll(traitLine(v), "\t", ", "))
+	}
+	for _, a := range f.Audiences {
+		switch {
+		case a.Name != v.Name:
+		case a.List:
+			return printLoads(out, loads)
+		default:
+			fmt.Fprintf(out, "Where:    %s\nMembers:  nobody counts them; dwell audience show %s --user USER tells of one\n", a.Where, a.Name)
+		}
+	}
+	return nil
+}
+
+// printLoads tells of an uploaded audience's members, the version that is current first.
+func printLoads(out io.Writer, loads []declare.Version) error {
+	if len(loads) == 0 {
+		fmt.Fprintln(out, "Members:  never loaded")
+	}
+	for i, v := range slices.Backward(loads) {
+		var l audience.List
+		if err := json.Unmarshal(v.Source, &l); err != nil {
+			return fmt.Errorf("version %s of list %s: %w", v.Version, v.Name, err)
+		}
+		fmt.Fprintf(out, "%-9s %d  version %d  %s  %s\n", map[bool]string{true: "Members:"}[i == len(loads)-1], l.Members, l.Version, l.Loaded.Format(time.RFC3339), l.File)
+	}
+	return nil
+}
+
+// stateOf is what a version of an audience or a trait is: list, rule, computed, identify's, faulty or deleted.
+func stateOf(v declare.Version) string {
+	f, err := campaign.ParseFile(cmp.Or(v.File, v.Name), v.Source)
+	switch {
+	case v.Deleted:
+		return "deleted"
+	case err != nil:
+		return "faulty"
+	}
+	for _, a := range f.Audiences {
+		if a.Name == v.Name && a.List {
+			return "list"
+		} else if a.Name == v.Name {
+			return "rule"
+		}
+	}
+	for _, t := range f.Traits {
+		if t.Name == v.Name && t.Computed == nil {
+			return "identify's"
+		}
+	}
+	return "computed"
 }
 
 // Run implements the command.

@@ -11,6 +11,7 @@ import (
 	"github.com/dwellhq/dwell/internal/bench"
 	"github.com/dwellhq/dwell/internal/bench/core"
 	"github.com/dwellhq/dwell/internal/bench/decide"
+	"github.com/dwellhq/dwell/internal/bench/edit"
 	"github.com/dwellhq/dwell/internal/bench/recovery"
 )
 
@@ -20,6 +21,7 @@ type benchCmd struct {
 	// Latency is event to action; popup is the whole way.
 	Latency benchLatencyCmd `cmd:"" help:"Event to action at steady rates, with a read_committed reader."`
 	Decide  benchDecideCmd  `cmd:"" help:"What a hundred live campaigns cost: the processor alone, a worker on a broker, Flink CEP beside it."`
+	Edit    benchEditCmd    `cmd:"" help:"How soon an edit of a live campaign is live everywhere, under load, and that no verdict is lost or mixed by it."`
 	// Recovery reads the table; takeover hands it over.
 	Recovery benchRecoveryCmd `cmd:"" help:"How fast a worker reads its rows back: from the table's topic, and from its local store."`
 	Takeover benchTakeoverCmd `cmd:"" help:"How long partitions stand still when a worker joins, leaves or is killed with -9, with standbys and without."`
@@ -128,6 +130,33 @@ func (c *benchDecideCmd) Run() error {
 	return errors.Join(faults...)
 }
 
+type benchEditCmd struct {
+	edit.Config `embed:""`
+	JSON        bool `help:"Print JSON."`
+}
+
+// Run implements the command.
+func (c *benchEditCmd) Run() error {
+	ctx, stop := interruptible()
+	defer stop()
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the program's own path: %w", err)
+	}
+	e := c.Config
+	e.Child, e.Worker = []string{self, "bench", "child", "--of", "edit"}, []string{self, "worker"}
+	e.Say = func(line string) { fmt.Fprintln(os.Stderr, line) }
+	r, err := e.Run(ctx)
+	if err != nil {
+		return err
+	}
+	err = printed([]*edit.Report{r}, c.JSON, func(w io.Writer, rows []*edit.Report) { rows[0].Print(w) })
+	if !r.OK() {
+		err = errors.Join(err, errors.New("an edit lost, mixed or changed a verdict"))
+	}
+	return err
+}
+
 type benchRecoveryCmd struct {
 	recovery.Config `embed:""`
 	JSON            bool `help:"Print JSON, an object a way."`
@@ -172,7 +201,7 @@ func prepareRecovery(c *recovery.Config) error {
 
 type benchChildCmd struct {
 	Job string `arg:"" help:"What to do, as JSON."`
-	Of  string `help:"The bench that starts it." enum:"core,decide,recovery" default:"core"`
+	Of  string `help:"The bench that starts it." enum:"core,decide,edit,recovery" default:"core"`
 }
 
 // Run implements the command.
@@ -180,6 +209,8 @@ func (c *benchChildCmd) Run() error {
 	switch c.Of {
 	case "decide":
 		return decide.Child(context.Background(), c.Job, os.Stdin, os.Stdout)
+	case "edit":
+		return edit.Child(context.Background(), c.Job, os.Stdin, os.Stdout)
 	case "recovery":
 		return recovery.Child(context.Background(), c.Job, os.Stdin, os.Stdout)
 	}

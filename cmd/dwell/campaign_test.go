@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +37,8 @@ type shop struct {
 	t   *testing.T
 	cfg kafka.Config
 	dir string
+	// metrics of the worker.
+	metrics *prometheus.Registry
 }
 
 func newShop(t *testing.T, work bool) *shop {
@@ -44,7 +48,7 @@ func newShop(t *testing.T, work bool) *shop {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	s := &shop{t: t, cfg: kafka.DefaultConfig(), dir: t.TempDir()}
+	s := &shop{t: t, cfg: kafka.DefaultConfig(), dir: t.TempDir(), metrics: prometheus.NewRegistry()}
 	s.cfg.Brokers, s.cfg.Partitions = c.ListenAddrs(), 4
 	if err := kafka.Ensure(t.Context(), s.cfg, topics.Builtin()...); err != nil {
 		t.Fatal(err)
@@ -58,7 +62,7 @@ func newShop(t *testing.T, work bool) *shop {
 func (s *shop) work() {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	w, err := worker.New(ctx, worker.Config{Config: s.cfg, Data: s.t.TempDir(), Instance: "one"}, prometheus.NewRegistry(), engage.Processor)
+	w, err := worker.New(ctx, worker.Config{Config: s.cfg, Data: s.t.TempDir(), Instance: "one"}, s.metrics, engage.Processor)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -244,6 +248,11 @@ func TestWhyAndRehearsalOverFileAndTopic(t *testing.T) {
 	answer := func(ctx context.Context, out io.Writer) error { return ask("ann", false).run(ctx, out, now) }
 	s.until("ann's verdict is written", func() bool { return strings.Contains(s.good(answer), "it was sent") })
 	s.good(answer, "of the events m0, m2", "MATCHED", "SENT")
+	want := map[string]float64{"dwell_events_total no": 1, "dwell_events_total yes": 3, "dwell_verdicts_total SENT": 1, "dwell_verdicts_total LATE": 0}
+	s.until("the events are counted by whether something reads them", func() bool {
+		got := s.counted()
+		return !slices.ContainsFunc(slices.Collect(maps.Keys(want)), func(k string) bool { n, there := got[k]; return !there || n != want[k] })
+	})
 	var a why.Answer
 	out := s.good(func(ctx context.Context, out io.Writer) error { return ask("bob", true).run(ctx, out, now) })
 	if err := json.Unmarshal([]byte(out), &a); err != nil || a.Events != 2 || a.Read != 1 || a.Progress.Held != 1 || a.Progress.Times != 2 || len(a.Verdicts) != 0 {
@@ -281,6 +290,26 @@ func TestWhyAndRehearsalOverFileAndTopic(t *testing.T) {
 	}
 }
 
+// counted are the worker's counters by name and label.
+func (s *shop) counted() map[string]float64 {
+	s.t.Helper()
+	all, err := s.metrics.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	counted := map[string]float64{}
+	for _, f := range all {
+		for _, m := range f.Metric {
+			for _, l := range m.Label {
+				if l.GetName() == "read" || l.GetName() == "verdict" {
+					counted[f.GetName()+" "+l.GetValue()] = m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return counted
+}
+
 func (s *shop) sent() []*schemas.Verdict {
 	s.t.Helper()
 	var all []*schemas.Verdict
@@ -304,7 +333,7 @@ func TestCommandLineTakesTheNewCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line, good := range map[string]bool{
-		"get campaigns -o yaml": true, "get campaigns -o xml": false, "describe campaign hot": true, "diff -f x.yaml": true,
+		"get campaigns -o yaml": true, "get campaigns -o xml": false, "describe campaign hot": true, "describe audience vip": true, "describe trait bets --of-version a": true, "describe trait": false, "diff -f x.yaml": true,
 		"delete campaign hot": true, "campaign pause hot --tenant shop": true, "campaign resume": false, "campaign archive hot": true,
 		"campaign why hot --user ann --at 2026-11-01T10:00:00Z --json": true, "campaign why hot": false, "campaign why hot --user a --at noon": false,
 		"campaign rehearse x.yaml --events " + events: true, "campaign rehearse x.yaml --since 30d --decisions o": true,

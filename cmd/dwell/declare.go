@@ -144,6 +144,8 @@ func (c *getCampaignsCmd) run(ctx context.Context, out io.Writer) error {
 
 type describeCmd struct {
 	Campaign describeCampaignCmd `cmd:"" help:"Show a campaign, its versions and its file."`
+	Audience describeAudienceCmd `cmd:"" help:"Show an audience: who reads it, how many are in it, its versions and its file."`
+	Trait    describeTraitCmd    `cmd:"" help:"Show a trait: what it comes of, who reads it, its versions and its file."`
 }
 
 type describeCampaignCmd struct {
@@ -185,18 +187,28 @@ func (c *describeCampaignCmd) run(ctx context.Context, out io.Writer) error {
 	if l.Fault != "" {
 		fmt.Fprintf(out, "Fault:    %s\n", l.Fault)
 	}
-	fmt.Fprintln(out, "Versions, newest first:")
-	for i := len(all) - 1; i >= 0; i-- {
-		e := listedOf(all[i])
-		fmt.Fprintf(out, "  %-12s  %s  %-8s  %s\n", cmp.Or(e.Version, "-"), e.Applied.Format(time.RFC3339), e.State, e.File)
-	}
-	if l.Source != "" {
-		fmt.Fprintf(out, "Source:\n%s", l.Source)
-		if l.Source[len(l.Source)-1] != '\n' {
-			fmt.Fprintln(out)
-		}
-	}
+	printVersions(out, all, func(v declare.Version) string { return listedOf(v).State })
+	printSource(out, l.Source)
 	return nil
+}
+
+// printVersions lists versions, the newest first, each with its state.
+func printVersions(out io.Writer, all []declare.Version, state func(declare.Version) string) {
+	fmt.Fprintln(out, "Versions, newest first:")
+	for _, v := range slices.Backward(all) {
+		fmt.Fprintf(out, "  %-12s  %s  %-8s  %s\n", cmp.Or(v.Version, "-"), v.Applied().Format(time.RFC3339), state(v), v.File)
+	}
+}
+
+// printSource shows a file as it was applied; empty: none.
+func printSource(out io.Writer, source string) {
+	if source == "" {
+		return
+	}
+	fmt.Fprintf(out, "Source:\n%s", source)
+	if source[len(source)-1] != '\n' {
+		fmt.Fprintln(out)
+	}
 }
 
 type diffCmd struct {

@@ -86,8 +86,8 @@ func (c *replayCheckCmd) Run() error {
 // replayed is a report as people read it.
 func replayed(r journal.Report) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "transactions  %d\nrecords       %d (%d rejected)\nwakes         %d\nrows          %d compared\noutputs       %d compared\ndifferences   %d\n",
-		r.Transactions, r.Records, r.Rejected, r.Wakes, r.Rows, r.Outputs, r.Differences)
+	fmt.Fprintf(&b, "transactions  %d\nrecords       %d (%d rejected)\nwakes         %d (%d rejected)\nrows          %d compared\noutputs       %d compared\ndifferences   %d\n",
+		r.Transactions, r.Records, r.Rejected, r.Wakes, r.RejectedWakes, r.Rows, r.Outputs, r.Differences)
 	if r.Elsewhere > 0 {
 		fmt.Fprintf(&b, "%d outputs are other partitions'\n", r.Elsewhere)
 	}

@@ -163,7 +163,7 @@ func tail(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	return string(b[max(0, len(b)-4000):])
+	return string(b[max(0, len(b)-16_000):])
 }
 
 // wait waits d, or for the end of ctx.

@@ -104,7 +104,7 @@ func Show(ctx context.Context, cluster kafka.Config, tenant, name, user string, 
 	if err != nil {
 		return nil, err
 	}
-	row, err := rowOf(ctx, cluster, schemas.Key(tenant, user))
+	row, err := Row(ctx, cluster, schemas.Key(tenant, user))
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +117,9 @@ func Show(ctx context.Context, cluster kafka.Config, tenant, name, user string, 
 	return s, nil
 }
 
-// rowOf is a user's row in the table; nil: none.
-func rowOf(ctx context.Context, cluster kafka.Config, key string) (*schemas.EngageRow, error) {
+// Row is a user's row in the workers' table, by its key tenant/user; nil: none. It reads the partition in
+// which it lies.
+func Row(ctx context.Context, cluster kafka.Config, key string) (*schemas.EngageRow, error) {
 	var row *schemas.EngageRow
 	table := topics.Table(engage.Processor.Name, engage.Processor.MaxRowBytes)
 	err := kafka.ReadRange(ctx, cluster, table, kafka.Range{Key: key}, func(e kafka.Entry) error {

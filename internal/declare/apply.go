@@ -210,11 +210,7 @@ func DeleteKind(ctx context.Context, cluster kafka.Config, kind, tenant, name st
 	}
 	old := p.now[keyOf(kind, tenant, name)]
 	if old == nil {
-		unknown := fmt.Errorf("tenant %s, campaign %q: %w", tenant, name, ErrUnknown)
-		if what := strings.ToLower(kind); kind != engage.Kind {
-			unknown = fmt.Errorf("tenant %s has no %s %q; dwell get %ss shows what there is", tenant, what, name, what)
-		}
-		return "", errors.Join(unknown, p.out.Close())
+		return "", errors.Join(unknown(kind, tenant, name), p.out.Close())
 	}
 	d := &schemas.Declaration{Kind: kind, Tenant: tenant, Name: name, AppliedMs: time.Now().UnixMilli()}
 	if err := p.publish(ctx, d); err != nil {
@@ -249,8 +245,6 @@ func Move(ctx context.Context, cluster kafka.Config, tenant, name string, to cam
 	}
 	return changes[0], nil
 }
-
-func key(tenant, name string) string { return keyOf(engage.Kind, tenant, name) }
 
 func keyOf(kind, tenant, name string) string { return kind + "/" + tenant + "/" + name }
 

@@ -220,7 +220,7 @@ func TestCampaignOfBeforeHistoriesIsItsOwnFirstVersion(t *testing.T) {
 	}
 	c := mustParse(t, file("a", "live", 2))
 	d := &schemas.Declaration{Kind: engage.Kind, Tenant: "demo", Name: "a", Version: c.Version, Source: c.Source, AppliedMs: 5}
-	if err := errors.Join(out.EmitSync(t.Context(), key("demo", "a"), d), out.Close()); err != nil {
+	if err := errors.Join(out.EmitSync(t.Context(), keyOf("Campaign", "demo", "a"), d), out.Close()); err != nil {
 		t.Fatal(err)
 	}
 	all, now, err := History(t.Context(), cfg, "demo", "a")

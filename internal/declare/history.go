@@ -90,17 +90,27 @@ func Profiles(ctx context.Context, cluster kafka.Config, tenant string) ([]Versi
 // History are the versions of a campaign, oldest first; inForce is the one that decides now, nil when
 // the campaign was deleted. What was never there is ErrUnknown.
 func History(ctx context.Context, cluster kafka.Config, tenant, name string) (all []Version, inForce *Version, err error) {
+	return HistoryOf(ctx, cluster, engage.Kind, tenant, name)
+}
+
+// HistoryOf is History for a kind: Campaign, Audience or Trait.
+func HistoryOf(ctx context.Context, cluster kafka.Config, kind, tenant, name string) (all []Version, inForce *Version, err error) {
 	now, err := current(ctx, cluster)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, k := range historyKeys(now, engage.Kind, tenant, name) {
+	return historyIn(now, kind, tenant, name)
+}
+
+// historyIn is HistoryOf in a snapshot.
+func historyIn(now map[string]*schemas.Declaration, kind, tenant, name string) (all []Version, inForce *Version, err error) {
+	for _, k := range historyKeys(now, kind, tenant, name) {
 		all = append(all, Version{now[k], len(now[k].Source) == 0})
 	}
-	d := now[key(tenant, name)]
+	d := now[keyOf(kind, tenant, name)]
 	switch {
 	case d == nil && len(all) == 0:
-		return nil, nil, fmt.Errorf("tenant %s, campaign %q: %w", tenant, name, ErrUnknown)
+		return nil, nil, unknown(kind, tenant, name)
 	case d == nil:
 		return all, nil, nil
 	}
@@ -109,6 +119,15 @@ func History(ctx context.Context, cluster kafka.Config, tenant, name string) (al
 		all = append(all, v)
 	}
 	return all, &v, nil
+}
+
+// unknown says that there is no declaration of a name.
+func unknown(kind, tenant, name string) error {
+	if kind == engage.Kind {
+		return fmt.Errorf("tenant %s, campaign %q: %w", tenant, name, ErrUnknown)
+	}
+	what := strings.ToLower(kind)
+	return fmt.Errorf("tenant %s has no %s %q; dwell get %ss shows what there is", tenant, what, name, what)
 }
 
 // historyKeys are the versions of a declaration in a snapshot, oldest first.

@@ -99,10 +99,11 @@ func randomLog(seed uint64, n, users int) string {
 
 // world is a broker in this process with a worker's processor.
 type world struct {
-	t   *testing.T
-	cfg kafka.Config
-	cl  *kgo.Client
-	adm *kadm.Client
+	t    *testing.T
+	fake *kfake.Cluster
+	cfg  kafka.Config
+	cl   *kgo.Client
+	adm  *kadm.Client
 }
 
 const patience = 60 * time.Second
@@ -114,7 +115,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	w := &world{t: t, cfg: kafka.DefaultConfig()}
+	w := &world{t: t, fake: c, cfg: kafka.DefaultConfig()}
 	w.cfg.Brokers, w.cfg.Partitions = c.ListenAddrs(), 4
 	if err := kafka.Ensure(t.Context(), w.cfg, topics.Builtin()...); err != nil {
 		t.Fatal(err)

@@ -87,6 +87,15 @@ func (s *Stepper) Campaigns() *engage.Catalog {
 // the record. ms is the record's time. Records of a partition come in their order; an error that
 // wraps schemas.ErrUndecodable leaves the record out.
 func (s *Stepper) Event(key string, at schemas.Coordinates, ms int64, value []byte) error {
+	return s.record(topics.Events.Name, key, at, ms, value)
+}
+
+// Member is Event for a record of topics.Members: the user is in one version of an uploaded audience.
+func (s *Stepper) Member(key string, at schemas.Coordinates, ms int64, value []byte) error {
+	return s.record(topics.Members.Name, key, at, ms, value)
+}
+
+func (s *Stepper) record(topic, key string, at schemas.Coordinates, ms int64, value []byte) error {
 	p := s.partition(at.Partition)
 	ms = max(ms, 0)
 	p.timeMS = max(p.timeMS, min(ms, s.ceilingMS))
@@ -99,7 +108,7 @@ func (s *Stepper) Event(key string, at schemas.Coordinates, ms int64, value []by
 	}
 	err := s.step(p, r, func(c *processors.Call) error {
 		c.NowMS, c.At, c.Value = ms, at, value
-		return s.def.Step(s.input[topics.Events.Name], c)
+		return s.def.Step(s.input[topic], c)
 	})
 	return errors.Join(err, s.converse())
 }
@@ -187,7 +196,7 @@ func (s *Stepper) wake(p *partition, number int32, upTo int64) error {
 // step makes one call and keeps what became of the row.
 func (s *Stepper) step(p *partition, r *stored, do func(*processors.Call) error) error {
 	c := &s.call
-	*c = processors.Call{Key: r.key, Row: r.row, Views: s.views, Out: c.Out[:0]}
+	c.Key, c.Row, c.Changed, c.Views, c.Out = r.key, r.row, false, s.views, c.Out[:0] // the rest of a Call is used again
 	err := do(c)
 	if c.Changed {
 		p.keep(r, c.Row, s.def.WakeMS(c.Row))

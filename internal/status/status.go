@@ -1,5 +1,6 @@
 // Package status reads what running parts of dwell say of themselves and shows how their tables are: who
-// has which partition, how far recovery and standbys are, which deadlines are late. What enters are
+// has which partition, how far recovery and standbys are, which deadlines are late, how far what is followed
+// is behind. What enters are
 // addresses of admin listeners, those of workers or of `dwell dev`; what leaves is a table.
 package status
 
@@ -121,13 +122,35 @@ func get(ctx context.Context, address string) ([]byte, error) {
 	return raw, nil
 }
 
-// Print writes a line for each partition that a worker has or stands by for.
+// Print writes a line for each partition that a worker has or stands by for, then, where processors follow
+// whole topics or other processors' tables, a line for each of those.
 func Print(w io.Writer, all []Worker) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "PROCESSOR\tINSTANCE\tPARTITION\tSTATE\tRECOVERED\tTO GO\tROWS/S\tDEADLINE LAG")
 	for _, wk := range all {
 		for _, name := range slices.Sorted(maps.Keys(wk.Processors)) {
 			printProcessor(t, name, wk.Processors[name])
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return printFollowed(w, all)
+}
+
+func printFollowed(w io.Writer, all []Worker) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	head := "\nPROCESSOR\tINSTANCE\tFOLLOWS\tPARTITIONS\tRECORDS BEHIND\n"
+	for _, wk := range all {
+		for _, name := range slices.Sorted(maps.Keys(wk.Processors)) {
+			for _, f := range wk.Processors[name].Followed {
+				lag := "unknown"
+				if f.Lag >= 0 {
+					lag = fmt.Sprint(f.Lag)
+				}
+				fmt.Fprintf(t, "%s%s\t%s\t%s\t%d\t%s\n", head, name, wk.Processors[name].Instance, f.Topic, f.Partitions, lag)
+				head = ""
+			}
 		}
 	}
 	return t.Flush()

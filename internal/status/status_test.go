@@ -9,6 +9,7 @@ import (
 
 	"github.com/dwellhq/dwell/internal/supervise"
 	"github.com/dwellhq/dwell/kafka/stream"
+	"github.com/dwellhq/dwell/kafka/stream/behind"
 	"github.com/dwellhq/dwell/kafka/stream/standby"
 )
 
@@ -31,6 +32,7 @@ func TestTableShowsWorkersAndThoseOfDev(t *testing.T) {
 			{Number: 3, Recovered: 1000, ToGo: 500, RecoveredPerSecond: 250_000},
 		},
 		Standbys: []standby.Status{{Number: 1, Rows: 70, Next: 80, Lag: 5}, {Number: 2, Next: -1, Lag: -1}},
+		Followed: []behind.Topic{{Topic: "rules.v1", Partitions: 1, Lag: 12}, {Topic: "dwell.people-table", Partitions: 2, Lag: behind.Unknown}},
 	}})
 	two := serve(t, map[string]stream.Status{"cart": {Processor: "cart", Instance: "w1"}})
 	other := serve(t, map[string]string{"listen": "127.0.0.1:8080"})
@@ -51,6 +53,10 @@ cart w0 3 recovering 1000 500 250000 0s
 cart w0 1 standby 70 5
 cart w0 2 standby, opening 0
 cart w1 - starting
+
+PROCESSOR INSTANCE FOLLOWS PARTITIONS RECORDS BEHIND
+cart w0 rules.v1 1 12
+cart w0 dwell.people-table 2 unknown
 `
 	var got strings.Builder
 	for line := range strings.Lines(b.String()) {

@@ -60,9 +60,8 @@ func merged(ctx context.Context, cluster kafka.Config, q Question, own []record)
 }
 
 // forgotten leaves of the records those that the Decider still knew, and says since when the user is
-// erased; zero: is not, or was let come again.
-func forgotten(records []record, verdicts []*schemas.Verdict) (left []record, gone time.Time) {
-	var since int64
+// erased; zero: is not, or was let come again. What was before since, Unix milliseconds, is forgotten.
+func forgotten(records []record, verdicts []*schemas.Verdict) (left []record, since int64, gone time.Time) {
 	for _, v := range verdicts {
 		switch v.Verdict {
 		case engage.Erased:
@@ -71,7 +70,7 @@ func forgotten(records []record, verdicts []*schemas.Verdict) (left []record, go
 			since, gone = v.DecidedMs, time.Time{}
 		}
 	}
-	return slices.DeleteFunc(records, func(r record) bool { return since != 0 && (r.ms <= since || !gone.IsZero()) }), gone
+	return slices.DeleteFunc(records, func(r record) bool { return since != 0 && (r.ms <= since || !gone.IsZero()) }), since, gone
 }
 
 // onCampaign are the verdicts on a campaign.
@@ -84,6 +83,9 @@ func identities(a *Answer, gone time.Time) []string {
 	var all []string
 	if len(a.Merged) > 0 {
 		all = append(all, "Events of "+strings.Join(a.Merged, ", ")+" are the user's: an identify or alias call said so. They are shown as if they had been from the start.")
+	}
+	if i := slices.IndexFunc(a.Merged, func(id string) bool { return !schemas.IsAnonymous(id) }); i >= 0 && len(a.Lists) > 0 {
+		all = append(all, fmt.Sprintf("Whether %s was in a list before, and brought it along, is not looked into.", a.Merged[i]))
 	}
 	if !gone.IsZero() {
 		all = append(all, fmt.Sprintf("The user was erased at %s: nothing of before is known, and what comes is SUPPRESSED until that is lifted.", stamp(gone)))

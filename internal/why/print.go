@@ -19,7 +19,7 @@ func (a *Answer) Print(out io.Writer) error {
 			if e.As != "" {
 				as = "\tas " + e.As
 			}
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\tholds %d\tversion %s%s\n", stamp(e.Time), e.Name, e.ID, e.Effect, e.Held, e.Version, as)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\tholds %d\tversion %s%s%s\n", stamp(e.Time), e.Name, e.ID, e.Effect, e.Held, e.Version, as, standings(e.Lists))
 		}
 	}
 	if len(a.Verdicts) > 0 {
@@ -29,4 +29,20 @@ func (a *Answer) Print(out io.Writer) error {
 		}
 	}
 	return w.Flush()
+}
+
+// standings tells of the lists of one match.
+func standings(all []Membership) string {
+	text := ""
+	for _, m := range all {
+		switch {
+		case m.In == nil:
+			text += "\tin " + m.Audience + "? unknown"
+		case *m.In:
+			text += "\tin " + m.Audience
+		default:
+			text += "\tnot in " + m.Audience
+		}
+	}
+	return text
 }

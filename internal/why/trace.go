@@ -5,12 +5,14 @@ package why
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/dwellhq/dwell/internal/declare"
 	"github.com/dwellhq/dwell/internal/rehearse"
 	"github.com/dwellhq/dwell/processors/engage"
+	book "github.com/dwellhq/dwell/processors/engage/audience"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/schemas"
 )
@@ -46,10 +48,12 @@ type Seen struct {
 	As string `json:"as,omitempty"`
 	// Version of the campaign that read it.
 	Version string `json:"version"`
+	// Lists are how the user stood to the campaign's uploaded audiences then, where it completed the pattern.
+	Lists []Membership `json:"lists,omitempty"`
 }
 
 // tracer steps one campaign, and only it, over the events of one user, with the traits and audiences of
-// the tenant. Who is in an uploaded audience it does not know.
+// the tenant and the lists that the user was in, as far as that can be known.
 type tracer struct {
 	tenant, name, key string
 	versions          []declare.Version
@@ -63,13 +67,20 @@ type tracer struct {
 	partition int32
 	// known are answers of reads, by name and properties, for the version in force.
 	known map[string]bool
+	// book is what is declared of audiences; joins are the memberships that are not stepped yet.
+	book  book.Book
+	lists *memberships
+	joins []membership
 }
 
 // maxKnown bounds tracer.known.
 const maxKnown = 4096
 
-func newTracer(tenant, name, user string, versions []declare.Version) *tracer {
-	t := &tracer{tenant: tenant, name: name, key: schemas.Key(tenant, user), versions: versions}
+// newTracer traces a user whose row lies in a partition.
+func newTracer(q Question, versions []declare.Version, lists *memberships, partition int32) *tracer {
+	t := &tracer{
+		tenant: q.Tenant, name: q.Campaign, key: schemas.Key(q.Tenant, q.User), versions: versions, partition: partition, lists: lists, joins: lists.all,
+	}
 	slices.SortStableFunc(t.versions, func(a, b declare.Version) int { return cmp.Compare(a.AppliedMs, b.AppliedMs) })
 	t.stepper = rehearse.NewStepper(func(s rehearse.Step) error {
 		if !s.Woken {
@@ -81,12 +92,19 @@ func newTracer(tenant, name, user string, versions []declare.Version) *tracer {
 	return t
 }
 
-// declare puts the versions in force that were applied by ms. A version that paused the campaign, or
-// took it away, ends what it reads as it does in a worker.
+// declare puts the versions in force that were applied by ms, and the user into the lists of that time. A
+// version that paused the campaign, or took it away, ends what it reads as it does in a worker.
 func (t *tracer) declare(ms int64) error {
 	for len(t.versions) > 0 && t.versions[0].AppliedMs <= ms {
 		v := t.versions[0]
+		if err := t.join(v.AppliedMs - 1); err != nil {
+			return err
+		}
+		if err := t.stepper.Advance(v.AppliedMs - 1); err != nil { // what was due by then was decided by the versions before
+			return err
+		}
 		t.versions, t.known = t.versions[1:], map[string]bool{}
+		t.book, _ = t.book.Fold(v.Kind, t.tenant, v.Name, v.Declaration, v.Deleted)
 		if v.Kind == engage.Kind || v.Kind == "" {
 			t.version = v.Version
 		}
@@ -96,7 +114,31 @@ func (t *tracer) declare(ms int64) error {
 			}
 		}
 	}
+	return t.join(ms)
+}
+
+// join steps the memberships up to a time.
+func (t *tracer) join(ms int64) error {
+	for len(t.joins) > 0 && t.joins[0].ms <= ms {
+		m := t.joins[0]
+		t.joins = t.joins[1:]
+		m.at.Partition = t.partition
+		if err := t.stepper.Member(t.key, m.at, m.ms, m.value); err != nil {
+			return fmt.Errorf("step the membership at %s: %w", m.at, err)
+		}
+	}
 	return nil
+}
+
+// standing is how the user stands to the uploaded audiences that the campaign names.
+func (t *tracer) standing() []Membership {
+	var all []Membership
+	for _, name := range audiencesOf(t.stepper.Campaigns().Campaign(t.tenant, t.name)) {
+		if a := t.book.Audience(t.tenant, name); a == nil || a.List {
+			all = append(all, t.lists.in(a, name, t.book.Current(t.tenant, name)))
+		}
+	}
+	return all
 }
 
 // event steps one record of the user.
@@ -104,11 +146,10 @@ func (t *tracer) event(rec record) error {
 	if err := t.declare(rec.ms); err != nil {
 		return err
 	}
-	t.partition = rec.in
 	before := t.look()
 	t.last = rehearse.Step{}
 	at := rec.at
-	at.Partition = rec.in
+	at.Partition = t.partition
 	err := t.stepper.Event(t.key, at, rec.ms, rec.value)
 	if errors.Is(err, schemas.ErrUndecodable) {
 		return nil // in the dead letters, and no event
@@ -121,10 +162,14 @@ func (t *tracer) event(rec record) error {
 		t.other++
 		return err
 	}
-	t.seen = append(t.seen, Seen{
+	s := Seen{
 		ID: rec.id(), Name: rec.event.Name, Time: time.UnixMilli(rec.event.TimeMs).UTC(), At: rec.at.String(),
 		Effect: effect, Held: after.held, Version: t.version, As: rec.as,
-	})
+	}
+	if effect == Matched {
+		s.Lists = t.standing()
+	}
+	t.seen = append(t.seen, s)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package why
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dwellhq/dwell/internal/declare"
@@ -42,6 +43,8 @@ type Answer struct {
 	Verdicts []rehearse.Decision `json:"verdicts"`
 	// Progress is how far the pattern got.
 	Progress Progress `json:"progress"`
+	// Lists are how the user stood to the uploaded audiences that the campaign names.
+	Lists []Membership `json:"lists,omitempty"`
 	// SteppingMS is what stepping the events took, without reading them.
 	SteppingMS float64 `json:"stepping_ms"`
 }
@@ -109,8 +112,13 @@ func Ask(ctx context.Context, cluster kafka.Config, q Question) (*Answer, error)
 	if err != nil {
 		return nil, err
 	}
-	records, gone := forgotten(records, verdicts)
-	a, err := answer(q, versions, records, onCampaign(verdicts, q.Campaign), known...)
+	lists, err := membershipsOf(ctx, cluster, q, versions, known)
+	if err != nil {
+		return nil, err
+	}
+	records, since, gone := forgotten(records, verdicts)
+	lists.forget(since, gone)
+	a, err := answer(q, versions, records, onCampaign(verdicts, q.Campaign), lists, known...)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +165,7 @@ func verdictsOf(ctx context.Context, cluster kafka.Config, q Question) ([]*schem
 }
 
 // answer steps the events and puts everything together. known are the tenant's traits and audiences.
-func answer(q Question, versions []declare.Version, records []record, verdicts []*schemas.Verdict, known ...declare.Version) (*Answer, error) {
+func answer(q Question, versions []declare.Version, records []record, verdicts []*schemas.Verdict, lists *memberships, known ...declare.Version) (*Answer, error) {
 	a := &Answer{Tenant: q.Tenant, Campaign: q.Campaign, User: q.User, At: q.At.UTC(), Events: len(records), Seen: []Seen{}, Verdicts: []rehearse.Decision{}}
 	inForce, c, err := at(versions, q.At)
 	if err != nil {
@@ -167,7 +175,11 @@ func answer(q Question, versions []declare.Version, records []record, verdicts [
 		a.Version, a.State = c.Version, string(c.State)
 	}
 	began := time.Now()
-	t := newTracer(q.Tenant, q.Campaign, q.User, append(known, versions...))
+	partition := int32(0)
+	if len(records) > 0 {
+		partition = records[0].in
+	}
+	t := newTracer(q, slices.Concat(known, versions), lists, partition)
 	for _, r := range records {
 		if err := t.event(r); err != nil {
 			return nil, fmt.Errorf("step the event at %s: %w", r.at, err)
@@ -178,11 +190,11 @@ func answer(q Question, versions []declare.Version, records []record, verdicts [
 	}
 	a.SteppingMS = float64(time.Since(began).Microseconds()) / 1000
 	a.Read, a.Seen = len(t.seen), append(a.Seen, t.seen[max(0, len(t.seen)-maxSeen):]...)
-	a.Progress = t.progressOf(c)
+	a.Progress, a.Lists = t.progressOf(c), t.standing()
 	for _, v := range verdicts {
 		a.Verdicts = append(a.Verdicts, rehearse.DecisionOf(v))
 	}
-	a.Says = says(a, versions, inForce, c)
+	a.Says = append(says(a, versions, inForce, c), a.listed(t.seen)...)
 	return a, nil
 }
 

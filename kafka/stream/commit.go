@@ -186,11 +186,10 @@ func (m *member) conclude(s *session, want kgo.TransactionEndTry) error {
 func (m *member) resolve(s *session, committed bool) error {
 	if committed {
 		m.aborts = 0
-		done := judged(s.tables())
-		m.p.brake.Add(m.p.shared.Now(), done)
+		m.p.brake.Add(m.p.shared.Now(), judged(s.tables()))
 		stepped := int64(0)
-		for _, c := range done {
-			stepped += c.Stepped
+		for _, t := range s.tables() {
+			stepped += t.Stepped()
 		}
 		m.p.count.Committed(stepped, m.written.Swap(0))
 		return each(s.tables(), (*table.Partition).Committed)

@@ -38,7 +38,7 @@ type Config struct {
 	TxnTimeout time.Duration
 	// Interval overrides the processor's own; zero leaves it.
 	Interval time.Duration
-	// CacheBytes bounds the decoded rows that all partitions keep in memory, counted by twice their
+	// CacheBytes bounds the decoded rows that all partitions keep in memory, counted by five times their
 	// encoded size.
 	CacheBytes int64
 	// Stay keeps the place in the group when Run ends, for a restart within SessionTimeout; else

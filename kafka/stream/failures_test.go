@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -217,23 +216,6 @@ func random(n int) string {
 		b[i] = 'A' + byte(x>>24)%26
 	}
 	return string(b)
-}
-
-func TestBrokenWakeIsAFatalErrorWithKeyAndStack(t *testing.T) {
-	w := newWorld(t, brokers(t))
-	in := numbers(w.name("in"))
-	w.ensure(in.Spec)
-	def := processors.Define(processors.Processor[tally]{
-		Name: w.id, Row: tallyCodec{}, Wake: func(*processors.Turn[tally]) { panic("no wake") },
-		Inputs: []processors.Input[tally]{processors.On(in, func(t *processors.Turn[tally], _ uint64) { t.WakeAt(t.Now.Add(time.Second)) })},
-	})
-	rec := numberRecord(in.Name, "acme/ann", 1)
-	rec.Timestamp = time.Now().Add(-time.Hour)
-	w.send(rec)
-	err := w.run(w.config("a"), def).wait()
-	if err == nil || !strings.Contains(err.Error(), "acme/ann") || !strings.Contains(err.Error(), "no wake") || !strings.Contains(err.Error(), "failures_test.go") {
-		t.Fatalf("Run: %v", err)
-	}
 }
 
 func TestUndeclaredOutputIsADeadLetter(t *testing.T) {

@@ -133,7 +133,7 @@ func (p *Processor) openTable(ctx context.Context, topic string, number int32) (
 	}
 	s := store.Memory()
 	if p.cfg.Dir != "" {
-		if s, err = store.Open(filepath.Join(p.stores(), strconv.Itoa(int(number))), p.cache); err != nil {
+		if s, err = store.Open(filepath.Join(p.stores(), strconv.Itoa(int(number))), p.cache, p.log); err != nil {
 			return nil, err
 		}
 	}

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 // work runs a processor until it is killed: brokers, id, instance, directory, session timeout, and
-// which: count, wake, late or count-at-least-once.
+// which: count, wake, late, count-at-least-once, or everything@ and where the clock stands, Unix ms.
 func work(args []string) error {
 	id := args[1]
 	session, err := time.ParseDuration(args[4])
@@ -57,10 +57,19 @@ func work(args []string) error {
 	case "count-at-least-once":
 		cfg.Guarantee = guarantee.AtLeastOnce
 	}
+	now := time.Now
+	if ms, ok := strings.CutPrefix(args[5], "everything@"); ok {
+		n, err := strconv.ParseInt(ms, 10, 64)
+		if err != nil {
+			return err
+		}
+		def, now = everything(id).def, at(time.UnixMilli(n)).now
+	}
 	p, err := New(cfg, def)
 	if err != nil {
 		return err
 	}
+	p.shared.Now = now
 	return p.Run(context.Background())
 }
 

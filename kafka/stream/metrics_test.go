@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"maps"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/dwellhq/dwell/processors"
 )
 
 // scrape sums each metric of a registry over its labels; of a histogram, the number and the sum.
@@ -77,6 +80,43 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 			t.Errorf("%v rows recovered", got["dwell_recovery_rows_total"])
 		}
 		r.stop()
+	}
+}
+
+func TestWhatStepsCountIsShownUnderTheProcessorsName(t *testing.T) {
+	w := newWorld(t, brokers(t))
+	in := numbers(w.name("in"))
+	w.ensure(in.Spec)
+	counter := &processors.Counter{Name: "test_numbers_total", Help: "Numbers.", Label: "kind", Values: []string{"even", "odd", "none"}}
+	def := processors.Define(processors.Processor[tally]{
+		Name: w.id, Row: tallyCodec{}, Counters: []*processors.Counter{counter},
+		Inputs: []processors.Input[tally]{processors.On(in, func(t *processors.Turn[tally], v uint64) {
+			processors.Count(t, counter, int(v%2))
+		})},
+	})
+	reg := prometheus.NewRegistry()
+	cfg := w.config("a")
+	cfg.Registerer = reg
+	r := w.run(cfg, def)
+	r.untilReady()
+	w.sendNumbers(in, 0, 301, 20)
+	until(t, "committed", func() bool { return w.committed(def, in.Name) == 301 })
+	r.stop()
+	all, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range all {
+		for _, v := range f.Metric {
+			if f.GetName() == counter.Name {
+				got[v.Label[0].GetName()+" "+v.Label[0].GetValue()+" of "+v.Label[1].GetValue()] = v.GetCounter().GetValue()
+			}
+		}
+	}
+	want := map[string]float64{"kind even of " + def.Name: 151, "kind odd of " + def.Name: 150, "kind none of " + def.Name: 0}
+	if !maps.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dwellhq/dwell/kafka"
+	"github.com/dwellhq/dwell/kafka/stream/behind"
 	"github.com/dwellhq/dwell/kafka/stream/brake"
 	"github.com/dwellhq/dwell/kafka/stream/broker"
 	"github.com/dwellhq/dwell/kafka/stream/guarantee"
@@ -52,6 +53,7 @@ type Processor struct {
 	shared *table.Shared
 	count  *metrics.Metrics
 	views  *views
+	behind *behind.Watch
 	brake  *brake.Brake
 	frames *kafka.Unframer
 
@@ -60,8 +62,9 @@ type Processor struct {
 
 	// While Run runs:
 	admin    *broker.Admin
-	cache    *pebble.Cache  // nil without Dir
-	mirror   *mirror.Mirror // nil without Def.Tables
+	cache    *pebble.Cache                 // nil without Dir
+	mirror   *mirror.Mirror                // nil without Def.Tables
+	followed atomic.Pointer[mirror.Mirror] // the same, for the status
 	batches  handle.Registry[batch]
 	restored handle.Registry[recovery.Batch]
 	urgent   atomic.Pointer[func()]
@@ -92,16 +95,17 @@ func New(cfg Config, def *processors.Def) (*Processor, error) {
 	p.session = cfg.SessionTimeout
 	p.brake = brake.New(cfg.DeadLetters)
 	p.views = newViews(cfg.Kafka, def, p.log)
+	p.behind = behind.New(p.log, p.follows())
 	p.shared = &table.Shared{
 		Def: p.def, Topic: string(goka.GroupTable(goka.Group(p.group))), CacheBytes: cfg.CacheBytes / int64(cfg.Kafka.Partitions),
-		MaxBytes: p.maxBytes, Views: p.views.now, Urgent: p.hurry, Now: time.Now, Count: &table.Counters{}, Log: p.log,
+		MaxBytes: p.maxBytes, Views: p.views.now, Urgent: p.hurry, Now: time.Now, Count: &table.Counters{Counted: make([]atomic.Int64, def.Counts())}, Log: p.log,
 		JournalTopic: journal.Topic(p.group), Version: journal.Version(),
 	}
 	var err error
 	if p.frames, err = kafka.NewUnframer(cfg.Kafka); err != nil {
 		return nil, fmt.Errorf("processor %s: %w", def.Name, err)
 	}
-	if p.count, err = metrics.New(cfg.Registerer, def.Name, p.shared.Count, p.gauges()); err != nil {
+	if p.count, err = metrics.New(cfg.Registerer, def, p.shared.Count, p.gauges()); err != nil {
 		return nil, fmt.Errorf("processor %s: %w", def.Name, err)
 	}
 	return p, nil
@@ -126,6 +130,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	defer p.ready.Store(false)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.views.run(gctx) })
+	g.Go(func() error { return p.behind.Run(gctx, p.admin) })
 	g.Go(func() error { return p.process(gctx) })
 	err = g.Wait()
 	if cause := p.fatal.Load(); cause != nil { // goka wraps it beyond recognition
@@ -160,6 +165,7 @@ func (p *Processor) process(ctx context.Context) error {
 		return fmt.Errorf("tables of other processors: %w", err)
 	}
 	p.shared.Tables = p.mirror
+	p.followed.Store(p.mirror)
 	return p.mirror.Beside(ctx, func(ctx context.Context) error { return p.host(ctx, partitions) })
 }
 

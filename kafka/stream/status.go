@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/dwellhq/dwell/kafka/stream/behind"
 	"github.com/dwellhq/dwell/kafka/stream/metrics"
 	"github.com/dwellhq/dwell/kafka/stream/standby"
 	"github.com/dwellhq/dwell/kafka/stream/table"
@@ -19,6 +20,8 @@ type Status struct {
 	Standbys []standby.Status
 	// Whole is, per whole topic, the first offset that is not in force yet.
 	Whole map[string]int64
+	// Followed says how far whole topics, and the tables that are joined or looked up, are behind here.
+	Followed []behind.Topic
 	// Since Run began:
 	Records, Rows, DeadLetters, Wakes, Commits, Aborts int64
 }
@@ -44,7 +47,7 @@ type PartitionStatus struct {
 func (p *Processor) Status() Status {
 	c := p.shared.Count
 	s := Status{
-		Processor: p.def.Name, Instance: p.cfg.InstanceID, Ready: p.Ready(), Whole: p.views.positions(),
+		Processor: p.def.Name, Instance: p.cfg.InstanceID, Ready: p.Ready(), Whole: p.views.positions(), Followed: p.behind.Topics(),
 		Records: c.Records.Load(), Rows: c.Rows.Load(), DeadLetters: c.DeadLetters.Load(), Wakes: c.Wakes.Load(),
 		Commits: p.count.Commits.Load(), Aborts: p.count.Aborts.Load(),
 	}
@@ -71,8 +74,12 @@ func (p *Processor) partition(number int32) *table.Partition {
 
 // gauges are what the metrics ask for.
 func (p *Processor) gauges() metrics.Gauges {
+	var followed []string
+	for _, s := range p.follows() {
+		followed = append(followed, s.Topic)
+	}
 	return metrics.Gauges{
-		Ready: p.Ready,
+		Ready: p.Ready, Followed: followed, Behind: p.behind.Lag,
 		Partitions: func() (assigned, recovering int, togo int64) {
 			p.mu.Lock()
 			defer p.mu.Unlock()

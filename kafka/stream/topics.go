@@ -71,6 +71,7 @@ func (p *Processor) checkTopics(ctx context.Context) (int, error) {
 	count(topics.DeadLetters.Spec)
 	if p.def.Journal && errors.Join(faults...) == nil {
 		faults = append(faults, p.ensureOwn(ctx, p.shared.JournalTopic, partitions, journal.Retention(p.def.Inputs)))
+		p.warnOfVersions(ctx)
 	}
 	return partitions, errors.Join(faults...)
 }
@@ -97,6 +98,28 @@ func (p *Processor) ensureOwn(ctx context.Context, topic string, partitions int,
 		return fmt.Errorf("%s has %d partitions and the inputs have %d: delete it, when nothing in it is needed any more, and it is made anew", topic, n, partitions)
 	}
 	return err
+}
+
+// warnOfVersions says which whole topics lose versions that the journal still names. Nothing is lost but
+// replays, so it is no reason not to run.
+func (p *Processor) warnOfVersions(ctx context.Context) {
+	if len(p.def.Whole) == 0 {
+		return
+	}
+	names := []string{p.shared.JournalTopic}
+	for _, w := range p.def.Whole {
+		names = append(names, w.Topic().Name)
+	}
+	have, err := p.admin.Settings(ctx, names...)
+	if err != nil {
+		p.log.Info("whether whole topics keep their versions for as long as the journal is not known", "err", err)
+		return
+	}
+	for _, name := range names[1:] {
+		if what := topics.Lacking(name, have[name], p.shared.JournalTopic, have[p.shared.JournalTopic]); what != "" {
+			p.log.Warn("whole topic: " + what)
+		}
+	}
 }
 
 // maxBytes is the most that key and value of a record in the topic may have.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dwellhq/dwell/kafka"
+	"github.com/dwellhq/dwell/kafka/stream/behind"
 	"github.com/dwellhq/dwell/processors"
 )
 
@@ -94,4 +95,21 @@ func (v *views) positions() map[string]int64 {
 		m[v.defs[i].Topic().Name] = f.Next()
 	}
 	return m
+}
+
+// follows are the whole topics, then the tables of other processors, that this one follows.
+func (p *Processor) follows() (all []behind.Source) {
+	for i, w := range p.def.Whole {
+		f := p.views.followers[i]
+		all = append(all, behind.Source{Topic: w.Topic().Name, Next: func() map[int32]int64 { return map[int32]int64{0: f.Next()} }})
+	}
+	for i, t := range p.def.Tables {
+		all = append(all, behind.Source{Topic: t.Topic().Name, Next: func() map[int32]int64 {
+			if m := p.followed.Load(); m != nil {
+				return m.Next(i)
+			}
+			return nil
+		}})
+	}
+	return all
 }

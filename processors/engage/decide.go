@@ -28,6 +28,7 @@ func decide(t *turn, a *arrival) {
 	readers := processors.Look(t, declared).reading(e.Tenant, e.Name)
 	traits := bookOf(t).Computing(e.Tenant, e.Name)
 	g := t.State.Gates
+	relevant(t, len(readers)+len(traits) > 0 || expected(t, e))
 	if len(readers)+len(traits)+len(g.GetPending())+len(g.GetAwaited()) == 0 {
 		return // nobody asks for its properties: they stay bytes
 	}

@@ -3,6 +3,7 @@ package engage
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,6 +118,7 @@ func count(t *turn, a *arrival) {
 	}
 	claim(t, e)
 	if e.Type == "identify" || e.Type == "alias" {
+		relevant(t, true)
 		return // profiles will read them; no campaign does
 	}
 	decide(t, a)
@@ -184,8 +186,23 @@ func onDelivery(t *turn, d *schemas.Delivery) {
 	answered(t, d)
 }
 
-// answered records what became of an action of the row's user.
+// taken says that a channel took the action before, as far as the row remembers.
+func taken(row *schemas.EngageRow, action string) bool {
+	for _, status := range []string{"pushed", "seen", "clicked", "dismissed"} {
+		if slices.Contains(row.RecentIds, deliveryHash(action, status)) {
+			return true
+		}
+	}
+	return gate.Took(row.Gates.GetSpends(), actionHash(action))
+}
+
+// answered records what became of an action of the row's user. That it expired is no news of one that was
+// taken: an engager that begins again may find it too late to push what was pushed before.
 func answered(t *turn, d *schemas.Delivery) {
+	if d.Status == "expired" && taken(t.State, d.ActionId) {
+		t.Same()
+		return
+	}
 	if !firstSeen(t.State, deliveryHash(d.ActionId, d.Status), t.Now) {
 		t.Same()
 		return

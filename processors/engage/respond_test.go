@@ -297,3 +297,27 @@ func tell(t *testing.T, r *rand.Rand) []*schemas.Verdict {
 	run.Advance(3 * 24 * time.Hour)
 	return proctest.Take(run, topics.Verdicts)
 }
+
+// The ids of answers make room for those of events; what a cap counts knows of the answer still.
+func TestAnActionThatWasTakenDoesNotExpireThoughMuchHappenedSince(t *testing.T) {
+	for status, want := range map[string][]string{"seen": {"SEEN"}, "failed": {"FAILED", "EXPIRED"}} {
+		r := proctest.New(t, Processor)
+		declareSource(t, r, "demo", hot(t, "times: 3", "times: 1"))
+		post(r, bet(r, "demo", "ann", "a", "win"))
+		a := proctest.Take(r, topics.Actions)[0]
+		proctest.Take(r, topics.Verdicts)
+		answer := func(status string) {
+			proctest.Send(r, topics.Deliveries, "demo/ann", &schemas.Delivery{ActionId: a.Id, Tenant: "demo", User: "ann", Campaign: "hot", Status: status, TimeMs: 1})
+		}
+		answer(status)
+		for i := range RecentIDs + 1 {
+			post(r, bet(r, "demo", "ann", fmt.Sprint("e", i), "draw"))
+		}
+		answer("expired")
+		var got []string
+		for _, v := range proctest.Take(r, topics.Verdicts) {
+			got = append(got, v.Verdict)
+		}
+		same(t, "what was written after "+status, got, want)
+	}
+}

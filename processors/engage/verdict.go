@@ -3,6 +3,7 @@ package engage
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
@@ -47,6 +48,33 @@ const (
 	// Converted: what the campaign is for happened after SENT or CONTROL.
 	Converted = "CONVERTED"
 )
+
+// Verdicts are all kinds of verdicts, those of channels' answers too, in the order in which a match may
+// meet them.
+func Verdicts() []string {
+	return []string{
+		Invalid, Suppressed, Duplicate, Late, Dropped, Overfull, Outside, Reentry, Delay, Cancelled, Quiet, Priority, Capped, Control, Expired, Sent,
+		answers["pushed"], answers["seen"], answers["clicked"], answers["dismissed"], answers["failed"], Converted, Erased, Lifted,
+	}
+}
+
+// The counters that a worker shows.
+var (
+	counted = &processors.Counter{
+		Name: "dwell_events_total", Label: "read", Values: []string{"no", "yes"},
+		Help: "Events counted, by whether a campaign or trait of their tenant reads them. One that none reads costs its deduplication and its fact.",
+	}
+	spoken = &processors.Counter{Name: "dwell_verdicts_total", Help: "Verdicts written.", Label: "verdict", Values: Verdicts()}
+)
+
+// relevant counts an event, by whether something reads it.
+func relevant(t *turn, read bool) {
+	value := 0
+	if read {
+		value = 1
+	}
+	processors.Count(t, counted, value)
+}
 
 // detail holds a gate's numbers; what a gate does not use is left out.
 type detail struct {
@@ -152,4 +180,5 @@ func emit(t *turn, v *schemas.Verdict, of string, d *detail) {
 		v.Detail = b
 	}
 	processors.Emit(t, topics.Verdicts, t.Key, v)
+	processors.Count(t, spoken, slices.Index(spoken.Values, v.Verdict))
 }

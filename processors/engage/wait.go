@@ -165,6 +165,28 @@ func converts(t *turn, e *schemas.Event, props *predicate.Properties) {
 	})
 }
 
+// expected says whether the event may cancel a response that waits, or convert a match that was sent.
+func expected(t *turn, e *schemas.Event) bool {
+	g := t.State.Gates
+	if len(g.GetPending())+len(g.GetAwaited()) == 0 {
+		return false
+	}
+	catalog := processors.Look(t, declared)
+	for _, p := range g.Pending {
+		c := catalog.Campaign(e.Tenant, p.Campaign)
+		if c != nil && slices.ContainsFunc(c.CancelOn, func(m campaign.Matcher) bool { return m.Event == e.Name }) {
+			return true
+		}
+	}
+	for _, a := range g.Awaited {
+		c := catalog.Campaign(e.Tenant, a.Campaign)
+		if c != nil && slices.ContainsFunc(c.Conversions, func(k campaign.Conversion) bool { return k.Of.Event == e.Name }) {
+			return true
+		}
+	}
+	return false
+}
+
 // reserved is what a user used up of a campaign's re-entry, with what the responses that wait will.
 func reserved(row *schemas.EngageRow, c *campaign.Campaign, s trigger.Spent) trigger.Spent {
 	for _, p := range row.Gates.GetPending() {

@@ -80,6 +80,27 @@ func (a *Admin) Create(ctx context.Context, name string, partitions int, setting
 	})
 }
 
+// Settings returns the configuration in force of topics, defaults included, by topic. It asks once.
+func (a *Admin) Settings(ctx context.Context, names ...string) (map[string]map[string]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, oneTry)
+	defer cancel()
+	all, err := a.adm.DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of %v: %w", names, err)
+	}
+	found := map[string]map[string]string{}
+	for _, r := range all {
+		if r.Err != nil {
+			return nil, fmt.Errorf("read the settings of topic %s: %w", r.Name, r.Err)
+		}
+		found[r.Name] = map[string]string{}
+		for _, c := range r.Configs {
+			found[r.Name][c.Key] = c.MaybeValue()
+		}
+	}
+	return found, nil
+}
+
 // Span says where a partition begins and ends.
 type Span struct {
 	// Start is the first offset that is kept, End the one that the next record gets.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
@@ -70,10 +71,10 @@ func (o *outputs) expect(topic, key string, source int32, d digest, entry *kgo.R
 	l.want = append(l.want, want{digest: d, entry: entry.Offset, from: source})
 }
 
-// expectLetter notes that a record is in the dead letters. What they say of it is not compared: a stack
-// is another in every binary.
-func (o *outputs) expectLetter(rec, entry *kgo.Record) {
-	o.expect(topics.DeadLetters.Name, where(rec).String(), rec.Partition, digest{}, entry)
+// expectLetter notes that a record, or a wake, is in the dead letters. What they say of it is not compared:
+// a stack is another in every binary.
+func (o *outputs) expectLetter(d *schemas.DeadLetter, entry *kgo.Record) {
+	o.expect(topics.DeadLetters.Name, kafka.Where(d), d.Partition, digest{}, entry)
 }
 
 // expectBlock notes what a transaction emitted to a topic of blocks.

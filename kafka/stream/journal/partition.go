@@ -160,6 +160,7 @@ func (p *partition) batch(ctx context.Context, input int, s *schemas.JournalStep
 		at += rejected[i]
 		rejected[i] = at
 	}
+	done := 0 // of the rejected wakes
 	for {
 		rec, err := t.peek(ctx)
 		if err != nil {
@@ -178,7 +179,9 @@ func (p *partition) batch(ctx context.Context, input int, s *schemas.JournalStep
 		if err := p.frames.Record(ctx, p.def.Inputs[input], rec); err != nil {
 			return nil, err
 		}
-		if d, err := p.record(input, rec, bad); d != nil || err != nil {
+		wakes, next := rejectedWakes(s.RejectedWakes[done:], rec.Offset-s.First)
+		done += next
+		if d, err := p.record(input, rec, bad, wakes); d != nil || err != nil {
 			return d, err
 		}
 		t.take()
@@ -186,11 +189,29 @@ func (p *partition) batch(ctx context.Context, input int, s *schemas.JournalStep
 	if len(rejected) > 0 {
 		return nil, fmt.Errorf("%w: rejected %s/%d/%d is not there", ErrGone, t.topic, t.partition, rejected[0])
 	}
-	return nil, nil
+	return p.unmet(s, done), nil
+}
+
+// rejectedWakes are the deadlines of the first of all that came at one record or row, and how many those are.
+func rejectedWakes(all []*schemas.RejectedWake, at int64) (ms []int64, n int) {
+	for n < len(all) && all[n].At == at {
+		ms = append(ms, all[n].DeadlineMs)
+		n++
+	}
+	return ms, n
+}
+
+// unmet is the difference that not all wakes that were rejected in a step came again; nil: they did.
+func (p *partition) unmet(s *schemas.JournalStep, done int) *Difference {
+	if done == len(s.RejectedWakes) {
+		return nil
+	}
+	return p.differs(where(p.at), "", fmt.Sprintf("%d wakes were rejected then, and %d came now", len(s.RejectedWakes), done))
 }
 
 // wakes wakes rows again.
 func (p *partition) wakes(s *schemas.JournalStep) (*Difference, error) {
+	done := 0 // of the rejected wakes
 	for n := range s.Woken {
 		key, ok := p.agenda.pop(s.WakeMs)
 		if !ok {
@@ -202,13 +223,13 @@ func (p *partition) wakes(s *schemas.JournalStep) (*Difference, error) {
 		if err != nil {
 			return nil, err
 		}
-		if due := p.def.WakeMS(r.val); due != 0 && due <= s.WakeMs {
-			if d := p.wake(key, r, s.WakeMs, where(p.at)); d != nil {
-				return d, nil
-			}
+		rejected, next := rejectedWakes(s.RejectedWakes[done:], int64(n))
+		done += next
+		if d, err := p.wake(key, r, s.WakeMs, where(p.at), rejected); d != nil || err != nil {
+			return d, err
 		}
 	}
-	return nil, nil
+	return p.unmet(s, done), nil
 }
 
 // commit makes the transaction's rows and blocks count.

@@ -77,13 +77,25 @@ func (r *Recorder) Rejected(offset int64) {
 	r.rejected = offset
 }
 
-// Woken notes that count deadlines not after upToMS, Unix ms, were taken from the index.
-func (r *Recorder) Woken(upToMS int64, count int, whole []int64, tableNext int64) {
+// RejectedWake notes that a wake that came before a record of the last batch went to the dead letters. At
+// is the record's offset; the recorder owns wake from now on.
+func (r *Recorder) RejectedWake(wake *schemas.RejectedWake) {
+	if r == nil {
+		return
+	}
+	s := r.steps[r.n-1]
+	wake.At -= s.First
+	s.RejectedWakes = append(s.RejectedWakes, wake)
+}
+
+// Woken notes that count deadlines not after upToMS, Unix ms, were taken from the index, and which of the
+// wakes went to the dead letters.
+func (r *Recorder) Woken(upToMS int64, count int, rejected []*schemas.RejectedWake, whole []int64, tableNext int64) {
 	if r == nil || count == 0 {
 		return
 	}
 	s := r.step(whole, tableNext)
-	s.WakeMs, s.Woken = upToMS, int32(count)
+	s.WakeMs, s.Woken, s.RejectedWakes = upToMS, int32(count), rejected
 }
 
 func (r *Recorder) step(whole []int64, tableNext int64) *schemas.JournalStep {
@@ -111,7 +123,7 @@ func (r *Recorder) Append(out []kgo.Record) ([]kgo.Record, error) {
 	for from := 0; from < r.n; {
 		to, size := from, 0
 		for ; to < r.n && size < chunkBytes; to++ {
-			size += 40 + 10*(len(r.steps[to].WholeNext)+len(r.steps[to].Rejected))
+			size += 40 + 10*(len(r.steps[to].WholeNext)+len(r.steps[to].Rejected)+2*len(r.steps[to].RejectedWakes))
 		}
 		r.entry.Steps, r.entry.More, r.entry.TableNext = r.steps[from:to], to < r.n, r.tableNext
 		value, err := r.entry.MarshalVT()

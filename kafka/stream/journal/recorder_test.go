@@ -59,8 +59,8 @@ func TestBatchesOfOneInputAreOneStepUntilSomethingComesBetween(t *testing.T) {
 		r.Rejected(15)
 		r.Batch(0, batch(16, 17), v2, 8)
 		r.Batch(1, batch(0, 4), v2, 8)
-		r.Woken(99, 0, v2, 8)
-		r.Woken(100, 3, v2, 8)
+		r.Woken(99, 0, nil, v2, 8)
+		r.Woken(100, 3, nil, v2, 8)
 		r.Batch(1, batch(5, 5), v2, 8)
 		r.Batch(1, []*kgo.Record{control(6)}, v1, 8)
 		want := []*schemas.JournalStep{
@@ -112,7 +112,7 @@ func TestTransactionCostsOneAllocation(t *testing.T) {
 		for i := range 4 {
 			r.Batch(i%2, recs, whole, 7)
 		}
-		r.Woken(5, 2, whole, 7)
+		r.Woken(5, 2, nil, whole, 7)
 		if _, err := r.Append(out); err != nil {
 			t.Error(err)
 		}
@@ -127,7 +127,7 @@ func TestNoJournalNotesNothing(t *testing.T) {
 	r := NewRecorder(&processors.Def{}, nil, "j", 0, "v1")
 	r.Batch(0, batch(0, 1), nil, 0)
 	r.Rejected(1)
-	r.Woken(1, 1, nil, 0)
+	r.Woken(1, 1, nil, nil, 0)
 	r.Reset()
 	if out, err := r.Append(nil); r != nil || len(out) != 0 || err != nil {
 		t.Errorf("%v, %d records, %v", r, len(out), err)

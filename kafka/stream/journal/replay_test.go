@@ -75,7 +75,7 @@ func TestReplayFindsNoDifferenceWhateverHappened(t *testing.T) {
 			if r.Differences != 0 {
 				t.Fatalf("%d differences, first %v", r.Differences, r.First)
 			}
-			if r.Records != w.sent || r.Transactions == 0 || r.Wakes == 0 || r.Rejected == 0 || r.Rows == 0 || r.Outputs == 0 {
+			if r.Records != w.sent || r.Transactions == 0 || r.Wakes == 0 || r.Rejected == 0 || r.RejectedWakes == 0 || r.Rows == 0 || r.Outputs == 0 {
 				t.Errorf("something was not replayed: %d sent, %+v", w.sent, r)
 			}
 			parts := journal.Report{}

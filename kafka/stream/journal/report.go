@@ -16,6 +16,8 @@ type Report struct {
 	// Of the journal: transactions (one partition's each), records stepped, those of them that had been
 	// rejected, and deadlines taken from the index.
 	Transactions, Records, Rejected, Wakes int64
+	// RejectedWakes are wakes that had been rejected, also those that came with their row's next record.
+	RejectedWakes int64
 	// Rows and Outputs were compared; facts count one by one.
 	Rows, Outputs int64
 	// Elsewhere are outputs that are not this partition's, when only one was replayed.

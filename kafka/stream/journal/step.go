@@ -13,13 +13,13 @@ import (
 	"github.com/dwellhq/dwell/schemas"
 )
 
-// record steps a record, first its row's own deadlines. rejected says that it went to the dead letters
-// then; so it must today, and may leave nothing but its deadlines' doings.
-func (p *partition) record(input int, rec *kgo.Record, rejected bool) (*Difference, error) {
+// record steps a record, first its row's own deadlines, of which wakes were rejected. rejected says that
+// it went to the dead letters then; so it must today, and may leave nothing but its deadlines' doings.
+func (p *partition) record(input int, rec *kgo.Record, rejected bool, wakes []int64) (*Difference, error) {
 	p.report.Records++
 	if rejected {
 		p.report.Rejected++
-		p.outputs.expectLetter(rec, p.at)
+		p.outputs.expectLetter(&schemas.DeadLetter{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}, p.at)
 	}
 	key := string(rec.Key)
 	if len(rec.Key) == 0 || rec.Value == nil || kafka.Fault(rec) != nil {
@@ -36,13 +36,15 @@ func (p *partition) record(input int, rec *kgo.Record, rejected bool) (*Differen
 	if p.def.Inputs[input] == p.def.Loop {
 		ms = loop.TimeMS(rec)
 	}
-	if due := p.def.WakeMS(r.val); due != 0 && due <= ms {
-		if d := p.wake(key, r, ms, where(rec)); d != nil {
-			return d, nil
-		}
+	if d, err := p.wake(key, r, ms, where(rec), wakes); d != nil || err != nil {
+		return d, err
 	}
 	if rejected {
-		return p.retry(input, rec, key, r.val, ms)
+		fails, err := p.retry(key, r.val, ms, rec, func(c *processors.Call) error { return p.def.Step(input, c) })
+		if err != nil || fails {
+			return nil, err
+		}
+		return p.differs(where(rec), key, "the record was rejected then, and is taken now"), nil
 	}
 	p.set(key, r.val, ms, rec)
 	if err := p.try(func(c *processors.Call) error { return p.def.Step(input, c) }); err != nil {
@@ -52,36 +54,61 @@ func (p *partition) record(input int, rec *kgo.Record, rejected bool) (*Differen
 	return nil, nil
 }
 
-// retry makes sure that a rejected record is still one, on a copy of the row.
-func (p *partition) retry(input int, rec *kgo.Record, key string, val any, ms int64) (*Difference, error) {
+// retry says whether a step or a wake that was rejected is still to be, on a copy of the row.
+func (p *partition) retry(key string, val any, ms int64, rec *kgo.Record, step func(*processors.Call) error) (bool, error) {
 	if val != nil {
 		b, err := p.encode(val)
 		if err == nil {
 			val, err = p.def.DecodeRow(b)
 		}
 		if err != nil {
-			return nil, p.rowError(key, err)
+			return false, p.rowError(key, err)
 		}
 	}
 	p.set(key, val, ms, rec)
-	if p.try(func(c *processors.Call) error { return p.def.Step(input, c) }) != nil {
-		return nil, nil
+	if p.try(step) != nil {
+		return true, nil
 	}
 	if p.call.Changed && p.call.Row != nil {
 		if b, err := p.encode(p.call.Row); err != nil || len(b) > p.def.MaxRowBytes {
-			return nil, nil
+			return true, nil
 		}
 	}
-	return p.differs(where(rec), key, "the record was rejected then, and is taken now"), nil
+	return false, nil
 }
 
-func (p *partition) wake(key string, r *row, upTo int64, at schemas.Coordinates) *Difference {
-	p.set(key, r.val, upTo, nil)
-	if err := p.try(p.def.Wake); err != nil {
-		return p.differs(at, key, fmt.Sprintf("the row was woken then, and that fails now: %v", err))
+// wake runs a row's deadlines up to a time, one by one. rejected are those that went to the dead letters
+// then; so they must today, and leave the row as it was, without them.
+func (p *partition) wake(key string, r *row, upTo int64, at schemas.Coordinates, rejected []int64) (*Difference, error) {
+	for {
+		due := p.def.WakeMS(r.val)
+		switch {
+		case due == 0 || due > upTo:
+			if len(rejected) > 0 {
+				return p.differs(at, key, fmt.Sprintf("a wake at %d was rejected then, and the row has no such deadline now", rejected[0])), nil
+			}
+			return nil, nil
+		case len(rejected) == 0 || rejected[0] != due:
+			p.set(key, r.val, due, nil)
+			if err := p.try(p.def.Wake); err != nil {
+				return p.differs(at, key, fmt.Sprintf("the row was woken at %d then, and that fails now: %v", due, err)), nil
+			}
+			p.take(key, r)
+			continue
+		}
+		rejected = rejected[1:]
+		fails, err := p.retry(key, r.val, due, nil, p.def.Wake)
+		if err != nil {
+			return nil, err
+		}
+		if !fails {
+			return p.differs(at, key, fmt.Sprintf("a wake at %d was rejected then, and is taken now", due)), nil
+		}
+		p.def.Unwake(r.val)
+		r.dirty = true
+		p.report.RejectedWakes++
+		p.outputs.expectLetter(&schemas.DeadLetter{Topic: p.table, Partition: p.number, Key: []byte(key), WakeMs: due}, p.at)
 	}
-	p.take(key, r)
-	return nil
 }
 
 // set makes the call; a nil record is a wake.

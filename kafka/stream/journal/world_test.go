@@ -109,7 +109,7 @@ func (w *world) define(journal, drifting bool) *processors.Def {
 		Wake: func(t *processors.Turn[memory]) {
 			s := t.State
 			s.Woken++
-			s.Load = s.Load[:max(0, len(s.Load)-24)] // a wake that grows its row too far would end the processor
+			s.Load = append(s.Load, make([]byte, s.Hash%100)...) // too far, now and then
 			s.Hash = s.Hash*17 + uint64(t.Now.UnixMilli()) + processors.Look(t, w.whole)
 			switch s.Hash % 5 {
 			case 0:
@@ -118,6 +118,9 @@ func (w *world) define(journal, drifting bool) *processors.Def {
 				t.WakeAt(t.Now.Add(time.Duration(s.Hash%900) * time.Millisecond))
 			}
 			processors.Emit(t, w.out, t.Key, s.Hash)
+			if s.Hash%11 == 0 {
+				panic("a wake's")
+			}
 		},
 	})
 }

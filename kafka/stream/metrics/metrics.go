@@ -5,6 +5,8 @@ package metrics
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/plugin/kprom"
 
 	"github.com/dwellhq/dwell/kafka/stream/table"
+	"github.com/dwellhq/dwell/processors"
 )
 
 // Gauges are what is asked for when the registry is read. Fields may be called at any time.
@@ -25,6 +28,10 @@ type Gauges struct {
 	Standbys func() (copies int, lag int64)
 	// DeadlineLagMS is for how long the earliest deadline of all rows has been over, milliseconds.
 	DeadlineLagMS func() int64
+	// Followed are the whole topics, and the tables of other processors, that are followed; Behind is how
+	// many records of one are not in force here, below zero when that is not known.
+	Followed []string
+	Behind   func(topic string) int64
 }
 
 // Metrics counts what happens to a processor's transactions. It may be used by many goroutines.
@@ -39,9 +46,10 @@ type Metrics struct {
 	recoverySeconds prometheus.Histogram
 }
 
-// New registers everything under the label processor; a nil registry gets nothing. A registry that knows
-// the processor from an earlier run is told the new one's numbers.
-func New(reg prometheus.Registerer, name string, t *table.Counters, g Gauges) (*Metrics, error) {
+// New registers everything under the label processor, with what the processor's own steps count; a nil
+// registry gets nothing. A registry that knows the processor from an earlier run is told the new one's
+// numbers.
+func New(reg prometheus.Registerer, def *processors.Def, t *table.Counters, g Gauges) (*Metrics, error) {
 	m := &Metrics{
 		commitSeconds: histogram("dwell_commit_seconds", "Time from the end of stepping to the end of the transaction.",
 			[]float64{.001, .002, .004, .008, .016, .032, .064, .128, .256, .512, 1, 2, 5}),
@@ -55,8 +63,8 @@ func New(reg prometheus.Registerer, name string, t *table.Counters, g Gauges) (*
 	if reg == nil {
 		return m, nil
 	}
-	m.reg = prometheus.WrapRegistererWith(prometheus.Labels{"processor": name}, reg)
-	for _, c := range append(m.counters(t), gauges(g)...) {
+	m.reg = prometheus.WrapRegistererWith(prometheus.Labels{"processor": def.Name}, reg)
+	for _, c := range slices.Concat(m.counters(t), gauges(g), followed(g), counted(def, t)) {
 		if err := m.register(c); err != nil {
 			return nil, err
 		}
@@ -80,6 +88,32 @@ func (m *Metrics) counters(t *table.Counters) []prometheus.Collector {
 		counter("dwell_standby_rows_total", "Rows that copies of others' partitions read from the table topic.", nil, &t.Followed),
 		counter("dwell_registry_waits_total", "Times that records waited because the schema registry did not answer.", nil, &m.Stalls),
 	}
+}
+
+// counted are the processor's own counters.
+func counted(def *processors.Def, t *table.Counters) (all []prometheus.Collector) {
+	for _, c := range def.Counters {
+		for _, value := range c.Values {
+			all = append(all, counter(c.Name, c.Help, prometheus.Labels{c.Label: value}, &t.Counted[len(all)]))
+		}
+	}
+	return all
+}
+
+// followed are the gauges of what is followed, by topic.
+func followed(g Gauges) (all []prometheus.Collector) {
+	for _, topic := range g.Followed {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "dwell_followed_lag_records", ConstLabels: prometheus.Labels{"topic": topic},
+			Help: "Records of a topic that this instance follows (a whole one, or another processor's table) that are not in force here; NaN: not known.",
+		}, func() float64 {
+			if n := g.Behind(topic); n >= 0 {
+				return float64(n)
+			}
+			return math.NaN()
+		}))
+	}
+	return all
 }
 
 func gauges(g Gauges) []prometheus.Collector {

@@ -211,6 +211,22 @@ func (m *Mirror) Hold(number int32) (next []int64, release func()) {
 	}
 }
 
+// Next is the first offset of each partition of a table that is not in force; none for a joined table
+// that is not assigned. It may be called at any time.
+func (m *Mirror) Next(table int) map[int32]int64 {
+	f := m.follower(table)
+	if f == nil {
+		return nil
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	next := map[int32]int64{}
+	for number, i := range f.index {
+		next[number] = f.next[i]
+	}
+	return next
+}
+
 // Row returns a copy of the encoded row of a key in a table; nil: none. number is the partition of a
 // joined table. It may be called between Hold and release only.
 func (m *Mirror) Row(number int32, table int, key string) ([]byte, error) {

@@ -127,7 +127,7 @@ func TestTablesAreWholeBeforeTheyAreRead(t *testing.T) {
 			}
 		},
 		func(dir string) {
-			s, err := store.Open(dir, nil)
+			s, err := store.Open(dir, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

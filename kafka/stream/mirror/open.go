@@ -58,7 +58,7 @@ func (m *Mirror) store(topic string, number int32, id [16]byte, span broker.Span
 	}
 	dir := filepath.Join(m.cfg.Dir, topic, strconv.Itoa(int(number)))
 	old := time.Since(written(dir)) > maxAge
-	s, err := store.Open(dir, m.cfg.Cache)
+	s, err := store.Open(dir, m.cfg.Cache, m.cfg.Log)
 	if err != nil {
 		return nil, err
 	}

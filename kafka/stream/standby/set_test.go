@@ -113,7 +113,7 @@ func (w *world) open(ctx context.Context, number int32) (*table.Partition, error
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Open(filepath.Join(w.dir, strconv.Itoa(int(number))), nil)
+	s, err := store.Open(filepath.Join(w.dir, strconv.Itoa(int(number))), nil, nil)
 	if err != nil {
 		return nil, err
 	}

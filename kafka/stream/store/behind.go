@@ -29,6 +29,9 @@ func (s *Store) Later(rows []Row, offset int64) error {
 	if s.behind == nil {
 		return s.Apply(rows, offset)
 	}
+	if err := s.Settle(); err != nil { // those are older
+		return err
+	}
 	s.behind.add(rows)
 	s.offset = max(offset, s.offset)
 	if s.behind.bytes < behindBytes && time.Since(s.behind.since) < behindTime {

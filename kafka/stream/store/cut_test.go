@@ -13,7 +13,7 @@ import (
 // held up to some offset, or nothing.
 func TestCutFilesCostRowsNeverTheStore(t *testing.T) {
 	full := t.TempDir()
-	s, err := Open(full, nil)
+	s, err := Open(full, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,11 +25,17 @@ func TestCutFilesCostRowsNeverTheStore(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if s, err = Open(full, nil); err != nil {
+		if s, err = Open(full, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	put(t, s, 600, "k0", "600"+big)
+	s.bulk.most = 2000 // tables of their own
+	for i := range 150 {
+		if err := s.Bulk([]Row{{Key: fmt.Append(nil, "k", i%50), Value: fmt.Append(nil, 601+i, big)}}, int64(601+i)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	image := t.TempDir() // as a kill leaves it: not closed
 	err = os.CopyFS(image+"/d", os.DirFS(full))
 	for range 100 { // pebble deletes what it has replaced by itself, some time
@@ -62,7 +68,7 @@ func TestCutFilesCostRowsNeverTheStore(t *testing.T) {
 			if err := os.Truncate(filepath.Join(dir, f.Name()), size); err != nil {
 				t.Fatal(err)
 			}
-			s, err := Open(dir, nil)
+			s, err := Open(dir, nil, nil)
 			if err != nil {
 				t.Errorf("%s cut to %d of %d: %v", f.Name(), size, info.Size(), err)
 				continue
@@ -85,7 +91,7 @@ func TestCutFilesCostRowsNeverTheStore(t *testing.T) {
 func TestDamagedBlockEndsTheStore(t *testing.T) {
 	dir := t.TempDir()
 	for round := range 2 { // the second life moves the rows into a table
-		s, err := Open(dir, nil)
+		s, err := Open(dir, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +116,7 @@ func TestDamagedBlockEndsTheStore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := Open(dir, nil)
+	s, err := Open(dir, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +126,7 @@ func TestDamagedBlockEndsTheStore(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if s, err = Open(dir, nil); err != nil {
+	if s, err = Open(dir, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := content(t, s), "0 rows, sum 0, offset -1"; got != want {

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -24,21 +25,31 @@ var (
 const memTableBytes = 8 << 20
 
 // compactFrom is how many files of written rows may overlap before they are merged: a recovery then
-// merges less than it writes. A row that is in no cache is looked for in each of them.
-const compactFrom = 8
+// merges less than it writes. A row that is in no cache is looked for in each of them. From crowded on,
+// writes wait.
+const (
+	compactFrom = 8
+	crowded     = 4 * compactFrom
+)
 
 // Open opens or makes a store in a directory of its own. The block cache may be shared by many
 // stores; nil means a small one. A directory whose files are damaged is emptied: the rows come back
 // from the topic. A directory in use, by this process or another, is an error, and so is what the
-// machine refuses, such as space.
-func Open(dir string, cache *pebble.Cache) (*Store, error) { return openAt(dir, cache, time.Now()) }
+// machine refuses, such as space. The log, unless nil, is told when a store that is open runs out of space:
+// pebble ends the process then, and often cannot say why.
+func Open(dir string, cache *pebble.Cache, log *slog.Logger) (*Store, error) {
+	return openAt(dir, cache, log, time.Now())
+}
 
-func openAt(dir string, cache *pebble.Cache, now time.Time) (*Store, error) {
-	d, err := openDisk(dir, cache)
+func openAt(dir string, cache *pebble.Cache, log *slog.Logger, now time.Time) (*Store, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	d, err := openDisk(dir, cache, log)
 	if err != nil {
 		return nil, fmt.Errorf("open the local store %s: %w", dir, err)
 	}
-	s := &Store{rows: d, offset: none, behind: &behind{}, close: d.shut, clear: d.wipe}
+	s := &Store{rows: d, offset: none, behind: &behind{}, bulk: &bulk{most: bulkBytes}, ingest: d.ingest, close: d.shut, clear: d.wipe}
 	meta, done, err := d.db.Get(metaKey)
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
@@ -56,14 +67,17 @@ func openAt(dir string, cache *pebble.Cache, now time.Time) (*Store, error) {
 type disk struct {
 	dir   string
 	cache *pebble.Cache
+	log   *slog.Logger
 	lock  *pebble.Lock
 	db    *pebble.DB
+	// crowded is how many files may overlap until no more are ingested.
+	crowded int32
 	// damaged says that a block could not be read; pebble's own goroutines find that, too.
 	damaged atomic.Bool
 }
 
 // openDisk empties a broken store, and nobody else's.
-func openDisk(dir string, cache *pebble.Cache) (*disk, error) {
+func openDisk(dir string, cache *pebble.Cache, log *slog.Logger) (*disk, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -71,7 +85,10 @@ func openDisk(dir string, cache *pebble.Cache) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &disk{dir: dir, cache: cache, lock: lock}
+	d := &disk{dir: dir, cache: cache, log: log, lock: lock, crowded: crowded}
+	if err := removed(filepath.Join(dir, tableName)); err != nil { // a kill left it
+		return nil, errors.Join(err, lock.Close())
+	}
 	if d.db, err = pebble.Open(dir, d.options()); damaged(err) {
 		if err = empty(dir); err != nil {
 			err = fmt.Errorf("empty the damaged directory: %w", err)
@@ -92,12 +109,18 @@ func (d *disk) options() *pebble.Options {
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             quiet{},
 		Lock:               d.lock, // the store has a share of its own
+		FS:                 vfs.OnDiskFull(vfs.Default, d.full),
 
 		L0CompactionThreshold: compactFrom,
-		L0StopWritesThreshold: 4 * compactFrom,
+		L0StopWritesThreshold: crowded,
 		// A block that cannot be read comes back as an error; pebble would end the process.
 		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) { d.damaged.Store(true) }},
 	}
+}
+
+// full is called when a write finds no space, before it is tried once more.
+func (d *disk) full() {
+	d.log.Error(syscall.ENOSPC.Error(), "store", d.dir, "do", "free some: the worker ends, and goes on when it is started again")
 }
 
 // shut closes the store. One that turned out to be damaged is emptied: the next to open it would fail, too.

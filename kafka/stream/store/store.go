@@ -22,6 +22,8 @@ type Store struct {
 	offset int64
 	stale  bool    // nobody wrote for longer than the topic remembers what was deleted
 	behind *behind // nil: nothing waits
+	bulk   *bulk   // nil: nothing waits
+	ingest func(rows []Row, meta []byte) error
 	clear  func(meta []byte) error
 	close  func() error
 }
@@ -52,6 +54,9 @@ func (s *Store) Fits(id [16]byte, start, end int64) bool {
 
 // Get returns a copy of a row's value; nil means that there is no such row.
 func (s *Store) Get(key []byte) ([]byte, error) {
+	if err := s.Settle(); err != nil {
+		return nil, err
+	}
 	if s.behind != nil {
 		if r := s.behind.rows[string(key)]; r != nil {
 			return bytes.Clone(r.Value), nil
@@ -68,21 +73,28 @@ func (s *Store) Get(key []byte) ([]byte, error) {
 // when the process is killed. It does not wait for the disk. An offset lower than the present one
 // leaves that as it is.
 func (s *Store) Apply(rows []Row, offset int64) error {
+	if err := s.Settle(); err != nil {
+		return err
+	}
 	offset = max(offset, s.offset)
 	if s.behind != nil {
 		rows = append(s.behind.take(), rows...)
 	}
 	if err := s.rows.apply(rows, encodeMeta(s.topic, offset)); err != nil {
-		return fmt.Errorf("write %d rows to the local store: %w", len(rows), err)
+		return writeError(rows, err)
 	}
 	s.offset = offset
 	return nil
 }
 
+func writeError(rows []Row, err error) error {
+	return fmt.Errorf("write %d rows to the local store: %w", len(rows), err)
+}
+
 // Each calls fn for every row, in no special order, and stops at its first error. Key and value are
 // valid until fn returns.
 func (s *Store) Each(fn func(key, value []byte) error) error {
-	if err := s.flush(); err != nil {
+	if err := errors.Join(s.Settle(), s.flush()); err != nil {
 		return err
 	}
 	if err := s.rows.each(fn); err != nil {
@@ -96,6 +108,9 @@ func (s *Store) Reset(topic [16]byte) error {
 	if s.behind != nil {
 		s.behind.take()
 	}
+	if s.bulk != nil {
+		s.bulk.drop()
+	}
 	if err := s.clear(encodeMeta(topic, none)); err != nil {
 		return fmt.Errorf("empty the local store: %w", err)
 	}
@@ -105,7 +120,7 @@ func (s *Store) Reset(topic [16]byte) error {
 
 // Close saves what was written and frees the store.
 func (s *Store) Close() error {
-	if err := errors.Join(s.flush(), s.close()); err != nil {
+	if err := errors.Join(s.Settle(), s.flush(), s.close()); err != nil {
 		return fmt.Errorf("close the local store: %w", err)
 	}
 	return nil

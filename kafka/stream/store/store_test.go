@@ -46,7 +46,7 @@ func TestStores(t *testing.T) {
 	for name, open := range map[string]func() *Store{
 		"memory": Memory,
 		"pebble": func() *Store {
-			s, err := Open(t.TempDir(), nil)
+			s, err := Open(t.TempDir(), nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +92,7 @@ func TestStores(t *testing.T) {
 func TestPebbleKeepsRowsOffsetAndTopic(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "0")
 	for round := range 3 {
-		s, err := Open(dir, nil)
+		s, err := Open(dir, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,12 +113,12 @@ func TestPebbleKeepsRowsOffsetAndTopic(t *testing.T) {
 
 func TestStoreInUseIsAnErrorAndACorruptOneIsEmptied(t *testing.T) {
 	dir := t.TempDir()
-	s, err := Open(dir, nil)
+	s, err := Open(dir, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	put(t, s, 5, "ann", "1")
-	if _, err := Open(dir, nil); err == nil {
+	if _, err := Open(dir, nil, nil); err == nil {
 		t.Fatal("a store was opened twice")
 	}
 	if err := s.Close(); err != nil {
@@ -133,7 +133,7 @@ func TestStoreInUseIsAnErrorAndACorruptOneIsEmptied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s, err = Open(dir, nil); err != nil {
+	if s, err = Open(dir, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := content(t, s), "0 rows, sum 0, offset -1"; got != want {
@@ -147,7 +147,7 @@ func TestStoreInUseIsAnErrorAndACorruptOneIsEmptied(t *testing.T) {
 // Kafka forgets that a row was deleted a day after; a store that was away for as long would never know.
 func TestStoreThatWasAwayTooLongFitsNoMore(t *testing.T) {
 	dir, id := t.TempDir(), [16]byte{1}
-	s, err := Open(dir, nil)
+	s, err := Open(dir, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestStoreThatWasAwayTooLongFitsNoMore(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if s, err = openAt(dir, nil, time.Now().Add(c.later)); err != nil {
+		if s, err = openAt(dir, nil, nil, time.Now().Add(c.later)); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.Fits(id, 0, 100); got != c.fits || s.Offset() != 7 {

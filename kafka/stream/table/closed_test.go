@@ -11,7 +11,7 @@ import (
 // goka indexes the deadlines in a goroutine of its own, which may come after the group has taken the
 // partition away: pebble panics when a closed store is read.
 func TestReadyAfterCloseIsAnError(t *testing.T) {
-	s, err := store.Open(t.TempDir(), nil)
+	s, err := store.Open(t.TempDir(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,8 +50,8 @@ func (p *Partition) encode() {
 		rec := kgo.Record{Topic: p.Topic, Partition: p.number, Key: r.raw}
 		if r.val != nil {
 			var err error
-			if rec.Value, err = p.encoding(r); err == nil {
-				err = p.checkRow(len(rec.Value))
+			if rec.Value, err = p.encoding(r); err == nil && r.enc == nil {
+				err = p.checkRow(len(rec.Value)) // a careful step checked its own; a row that only lost its deadline is not larger
 			}
 			if err != nil {
 				p.failed(r, err)
@@ -79,8 +79,7 @@ func (p *Partition) encoding(r *row) (value []byte, err error) {
 	return p.buf[start:len(p.buf):len(p.buf)], nil
 }
 
-// failed is called when a row cannot be stored. Some record may have made it so, also where a wake was the
-// last to change the row; a careful step finds which, or that a wake alone did.
+// failed is called when a row cannot be stored. Some record or wake made it so; a careful step finds which.
 func (p *Partition) failed(r *row, err error) {
 	err = p.rowError(r.key, err)
 	if p.careful {
@@ -138,7 +137,7 @@ func (p *Partition) Committed() error {
 	clear(p.dirty)
 	p.dirty, p.out, p.saved, p.buf = p.dirty[:0], p.out[:0], p.saved[:0], p.buf[:0]
 	p.blocks, p.woken, p.dead = nil, p.woken[:0], 0
-	p.live, p.first = 0, ""
+	p.live, p.wakes, p.first = 0, 0, ""
 	p.journal.Reset()
 	return err
 }
@@ -169,9 +168,9 @@ func (p *Partition) Aborted() {
 		p.inputs[i].next, p.inputs[i].last = p.inputs[i].keptNext, p.inputs[i].keptLast
 	}
 	p.rows.drop()
-	p.row, p.stuck, p.waking = nil, nil, false
+	p.row, p.stuck = nil, nil
 	// The client may still hold what was produced, so nothing is used again.
 	p.dirty, p.out, p.saved, p.buf, p.blocks, p.woken, p.dead = nil, nil, nil, nil, nil, nil, 0
-	p.live, p.first = 0, ""
+	p.live, p.wakes, p.first = 0, 0, ""
 	p.journal.Reset()
 }

@@ -77,4 +77,7 @@ type Counters struct {
 	Recovered atomic.Int64
 	// Followed are rows that standbys read from the table topic.
 	Followed atomic.Int64
+	// Counted is what steps counted with processors.Count, as long as Def.Counts says; an aborted
+	// transaction's count again.
+	Counted []atomic.Int64
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/dwellhq/dwell/kafka/stream/journal"
 	"github.com/dwellhq/dwell/kafka/stream/store"
 	"github.com/dwellhq/dwell/processors"
+	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
 
@@ -39,6 +40,7 @@ type Partition struct {
 	woken  []deadline
 	dead   int64
 	live   int64        // records stepped or rejected
+	wakes  int64        // rows woken, also by their own next record
 	first  string       // where the first rejected record lies, and why
 	saved  []kgo.Record // the dirty rows, encoded
 	buf    []byte
@@ -51,9 +53,12 @@ type Partition struct {
 
 	hits, misses int64 // of the batch under way
 
+	// Of the batch of wakes under way: how many rows were woken before this one, and what was rejected.
+	turn          int64
+	rejectedWakes []*schemas.RejectedWake
+
 	// Of the step under way:
 	row    *row
-	waking bool
 	before []byte
 
 	progress progress
@@ -80,6 +85,7 @@ func New(shared *Shared, number int32, s *store.Store) *Partition {
 	p := &Partition{
 		Shared: shared, number: number, store: s, inputs: make([]position, len(shared.Def.Inputs)),
 	}
+	p.call.Counted = make([]int64, len(shared.Count.Counted))
 	var parts []int32
 	if shared.Tables != nil {
 		p.others, parts = others{p}, shared.Tables.Parts()

@@ -26,17 +26,18 @@ const (
 	letterOverhead = 4 << 10
 )
 
-// panicked is called when a step or a wake panicked; it left the row unusable.
+// panicked is called when a step panicked; it left the row unusable.
 func (p *Partition) panicked(rec *kgo.Record, v any, stack []byte) {
-	err := fmt.Errorf("panic: %v", v)
-	switch {
-	case p.row == nil: // no step yet: the row itself could not be read
-		p.fatal = fmt.Errorf("load a row of %s/%d: %w\n%s", p.Topic, p.number, err, stack)
-	case p.waking:
-		p.fatal = fmt.Errorf("wake of row %q of %s/%d: %w\n%s", p.row.key, p.Topic, p.number, err, stack)
-	default:
-		p.undo(rec, err, stack)
+	if p.row == nil { // no step yet
+		p.loadPanicked(v, stack)
+		return
 	}
+	p.undo(rec, fmt.Errorf("panic: %v", v), stack)
+}
+
+// loadPanicked is called when the row itself could not be read: nobody's record is to blame.
+func (p *Partition) loadPanicked(v any, stack []byte) {
+	p.fatal = fmt.Errorf("load a row of %s/%d: panic: %v\n%s", p.Topic, p.number, v, stack)
 }
 
 // undo is called when a step must not count. Only careful steps can be undone: else the transaction
@@ -46,6 +47,13 @@ func (p *Partition) undo(rec *kgo.Record, cause error, stack []byte) {
 		p.stuck = fmt.Errorf("%s/%d/%d: %w", rec.Topic, rec.Partition, rec.Offset, cause)
 		return
 	}
+	if p.putBack() {
+		p.reject(rec, cause, stack)
+	}
+}
+
+// putBack makes the row what it was before the careful step, whose outcome is dropped.
+func (p *Partition) putBack() bool {
 	p.stuck = nil
 	r := p.row
 	r.val, r.enc = nil, p.before
@@ -53,43 +61,52 @@ func (p *Partition) undo(rec *kgo.Record, cause error, stack []byte) {
 		var err error
 		if r.val, err = p.Def.DecodeRow(p.before); err != nil {
 			p.fatal = p.rowError(r.key, err)
-			return
+			return false
 		}
 	}
 	clear(p.call.Out)
-	p.reject(rec, cause, stack)
+	return true
 }
 
 // reject sends a record to the dead letters, in the same transaction.
 func (p *Partition) reject(rec *kgo.Record, cause error, stack []byte) {
-	at := schemas.Coordinates{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}
-	value := kafka.Original(rec)
-	d := &schemas.DeadLetter{
-		Topic: at.Topic, Partition: at.Partition, Offset: at.Offset, Key: rec.Key, Value: value, By: p.Def.Name,
-		Error: cut(cause.Error(), errorBytes), Stack: cut(string(stack), stackBytes), TimeMs: rec.Timestamp.UnixMilli(),
-	}
-	if most := p.MaxBytes(topics.DeadLetters.Name) - letterOverhead - stackBytes - errorBytes; len(rec.Key)+len(value) > most {
-		d.Value, d.Error = nil, fmt.Sprintf("%s (the value of %d bytes does not fit in here)", d.Error, len(value))
-	}
-	letter, err := topics.DeadLetters.Codec.Append(nil, d)
-	if err != nil {
-		p.fatal = fmt.Errorf("dead letter for %s: %w", at, err)
-		return
-	}
-	p.out = append(p.out, kgo.Record{Topic: topics.DeadLetters.Name, Key: []byte(at.String()), Value: letter})
-	if p.dead++; p.dead == 1 {
-		p.first = at.String() + ": " + cut(d.Error, firstBytes)
-	}
-	p.journal.Rejected(at.Offset)
+	p.bury(&schemas.DeadLetter{
+		Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Key: rec.Key, Value: kafka.Original(rec),
+		Error: cause.Error(), Stack: string(stack), TimeMs: rec.Timestamp.UnixMilli(),
+	})
+	p.journal.Rejected(rec.Offset)
 	if !errors.Is(cause, schemas.ErrUndecodable) {
 		p.until = p.Now().Add(carefully)
 	}
-	p.Log.Warn("rejected", "topic", at.Topic, "partition", at.Partition, "offset", at.Offset, "key", string(rec.Key), "err", d.Error)
 }
 
-// Judged is what the open transaction did with records so far: how many were stepped, the rejected
-// included, how many were rejected, and where the first of those lies and why.
-func (p *Partition) Judged() (stepped, rejected int64, first string) { return p.live, p.dead, p.first }
+// bury adds a dead letter, cut to its bounds, to the transaction.
+func (p *Partition) bury(d *schemas.DeadLetter) {
+	d.By, d.Error, d.Stack = p.Def.Name, cut(d.Error, errorBytes), cut(d.Stack, stackBytes)
+	if most := p.MaxBytes(topics.DeadLetters.Name) - letterOverhead - stackBytes - errorBytes; len(d.Key)+len(d.Value) > most {
+		d.Value, d.Error = nil, fmt.Sprintf("%s (the value of %d bytes does not fit in here)", d.Error, len(d.Value))
+	}
+	name := kafka.Where(d)
+	letter, err := topics.DeadLetters.Codec.Append(nil, d)
+	if err != nil {
+		p.fatal = fmt.Errorf("dead letter for %s: %w", name, err)
+		return
+	}
+	p.out = append(p.out, kgo.Record{Topic: topics.DeadLetters.Name, Key: []byte(name), Value: letter})
+	if p.dead++; p.dead == 1 {
+		p.first = name + ": " + cut(d.Error, firstBytes)
+	}
+	p.Log.Warn("rejected", "topic", d.Topic, "partition", d.Partition, "offset", d.Offset, "key", string(d.Key), "wake_ms", d.WakeMs, "err", d.Error)
+}
+
+// Judged is what the open transaction did so far: how many records were stepped and rows woken, the
+// rejected included, how many were rejected, and where the first of those lies and why.
+func (p *Partition) Judged() (stepped, rejected int64, first string) {
+	return p.live + p.wakes, p.dead, p.first
+}
+
+// Stepped is how many records the open transaction stepped or rejected so far; wakes are none.
+func (p *Partition) Stepped() int64 { return p.live }
 
 // cut shortens a text and makes it one that protobuf takes.
 func cut(s string, most int) string { return strings.ToValidUTF8(s[:min(len(s), most)], "\uFFFD") }

@@ -64,7 +64,7 @@ func (p *Partition) Progress() Progress {
 // Restore writes what was read from the table topic, up to offset last, to the local store. Control
 // records hold no row.
 func (p *Partition) Restore(recs []*kgo.Record, last int64) error {
-	rows, err := p.restore(recs, last, p.store.Apply)
+	rows, err := p.restore(recs, last, p.store.Bulk)
 	p.progress.rows.Add(rows)
 	p.progress.at.Store(last + 1)
 	p.Count.Recovered.Add(rows)
@@ -76,7 +76,7 @@ func (p *Partition) Restore(recs []*kgo.Record, last int64) error {
 func (p *Partition) Follow(recs []*kgo.Record, last int64) error {
 	write := p.store.Later
 	if last+1 < p.progress.end.Load() {
-		write = p.store.Apply
+		write = p.store.Bulk
 	}
 	rows, err := p.restore(recs, last, write)
 	p.Count.Followed.Add(rows)
@@ -134,6 +134,11 @@ func (p *Partition) Ready() error {
 	defer p.mu.Unlock()
 	if p.Def.Wakes {
 		if err := p.indexDeadlines(); err != nil {
+			return err
+		}
+	}
+	if p.store != nil {
+		if err := p.store.Settle(); err != nil {
 			return err
 		}
 	}

@@ -22,6 +22,7 @@ const ahead = time.Minute
 // when the transaction is to end. Records are not kept.
 func (p *Partition) Step(input int, recs []*kgo.Record) {
 	defer p.begin()()
+	defer p.tally()
 	p.journal.Batch(input, recs, p.whole, p.store.Offset()+1)
 	stepped := int64(0)
 	for i := 0; i < len(recs) && !p.broken(); {
@@ -33,6 +34,16 @@ func (p *Partition) Step(input int, recs []*kgo.Record) {
 	p.Count.Hits.Add(p.hits)
 	p.Count.Misses.Add(p.misses)
 	p.hits, p.misses = 0, 0
+}
+
+// tally takes over what the steps of a batch counted.
+func (p *Partition) tally() {
+	for i, n := range p.call.Counted {
+		if n != 0 {
+			p.Count.Counted[i].Add(n)
+			p.call.Counted[i] = 0
+		}
+	}
 }
 
 // begin takes what is in force in this batch; other processors' tables stay as they are until end.
@@ -91,10 +102,7 @@ func (p *Partition) one(input int, rec *kgo.Record) {
 		return
 	}
 	at := schemas.Coordinates{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}
-	if due := p.Def.WakeMS(r.val); due != 0 && due <= ms && !p.wake(r, ms) {
-		return
-	}
-	if !p.set(r, ms, at, rec.Value) {
+	if !p.wake(r, ms, rec) || !p.set(r, ms, at, rec.Value) {
 		return
 	}
 	err = p.Def.Step(input, &p.call)
@@ -124,7 +132,7 @@ func unfit(rec *kgo.Record) error {
 
 // set makes the call for a step of r. In careful mode it notes the row first.
 func (p *Partition) set(r *row, ms int64, at schemas.Coordinates, value []byte) bool {
-	p.row = r
+	p.row = nil // no step has this row yet
 	if p.careful {
 		if r.val != nil && r.enc == nil {
 			var err error
@@ -135,6 +143,7 @@ func (p *Partition) set(r *row, ms int64, at schemas.Coordinates, value []byte) 
 		}
 		p.before = r.enc
 	}
+	p.row = r
 	c := &p.call
 	c.Key, c.NowMS, c.At, c.Value = r.key, ms, at, value
 	c.Row, c.Changed, c.Views, c.Tables, c.Out = r.val, false, p.views, p.others, c.Out[:0]
@@ -148,11 +157,11 @@ func (p *Partition) check() bool {
 			return false
 		}
 	}
-	if !p.careful || !p.call.Changed {
+	if !p.call.Changed {
 		return true
 	}
-	p.row.enc = nil
-	if p.call.Row == nil {
+	p.row.enc = nil // also what an earlier, careful step left
+	if !p.careful || p.call.Row == nil {
 		return true
 	}
 	enc, err := p.Def.AppendRow(make([]byte, 0, 128), p.call.Row)
@@ -185,16 +194,21 @@ func (p *Partition) take() {
 	c, r := &p.call, p.row
 	r.val = c.Row
 	if c.Changed {
-		if !r.dirty {
-			r.dirty = true
-			p.dirty = append(p.dirty, r)
-		}
+		p.touch(r)
 	}
 	for i := range c.Out {
 		p.emit(&c.Out[i])
 	}
 	clear(c.Out)
 	p.row = nil
+}
+
+// touch makes the row one that the transaction writes.
+func (p *Partition) touch(r *row) {
+	if !r.dirty {
+		r.dirty = true
+		p.dirty = append(p.dirty, r)
+	}
 }
 
 func (p *Partition) emit(e *processors.Emission) {

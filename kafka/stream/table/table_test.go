@@ -28,13 +28,22 @@ var (
 // notes is a row: what it heard, one character each.
 type notes struct{ Text string }
 
-// def notes every event. "panic" panics half-way, "w<seconds>" sets a deadline, "x" forgets the row,
-// and a wake notes 'W'.
+// def notes every event. "panic" panics half-way, "w<seconds>" sets a deadline, "q" one whose wake panics,
+// and "g" one whose wake grows the row far too large, when nothing comes before; "x" forgets the row, and a
+// wake notes 'W'.
 var def = processors.Define(processors.Processor[notes]{
 	Name: "notes", Outputs: []*topics.Spec{out.Spec}, MaxRowBytes: 100,
 	Wake: func(t *processors.Turn[notes]) {
+		last := t.State.Text[max(0, len(t.State.Text)-1):]
 		t.State.Text += "W"
 		processors.Emit(t, out, t.Key, "woken")
+		switch last {
+		case "q":
+			panic("as asked")
+		case "g":
+			t.State.Text += strings.Repeat("g", 200)
+			t.WakeAt(t.Now.Add(time.Second))
+		}
 	},
 	Inputs: []processors.Input[notes]{processors.On(in, func(t *processors.Turn[notes], v string) {
 		t.State.Text += v[:1]
@@ -42,7 +51,7 @@ var def = processors.Define(processors.Processor[notes]{
 		case 'p':
 			t.State.Text = "garbage"
 			panic("as asked")
-		case 'w':
+		case 'w', 'q', 'g':
 			t.WakeAt(t.Now.Add(time.Duration(len(v)) * time.Second))
 		case 'x':
 			t.Forget()
@@ -91,6 +100,10 @@ func (m model) clone() model {
 func (m *model) wake(key string, upTo int64) {
 	if due := m.wakes[key]; due != 0 && due <= upTo {
 		delete(m.wakes, key)
+		if strings.HasSuffix(m.rows[key], "q") {
+			m.dead++
+			return
+		}
 		m.rows[key] += "W"
 		m.sent++
 	}
@@ -109,7 +122,7 @@ func (m *model) step(r *kgo.Record) {
 		delete(m.wakes, key)
 	default:
 		m.rows[key] += v[:1]
-		if v[0] == 'w' {
+		if v[0] == 'w' || v[0] == 'q' {
 			m.wakes[key] = r.Timestamp.UnixMilli() + int64(len(v))*1000
 		}
 	}
@@ -229,7 +242,7 @@ func TestPartitionEqualsItsRecordsSteppedOnce(t *testing.T) {
 			"step": func(t *rapid.T) {
 				w.ms += rapid.Int64Range(0, 3000).Draw(t, "later")
 				r := rec(w.offset, rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "key"),
-					rapid.SampledFrom([]string{"n", "n", "m", "w", "ww", "wwww", "x", "panic"}).Draw(t, "value"), w.ms)
+					rapid.SampledFrom([]string{"n", "n", "m", "w", "ww", "wwww", "q", "qqq", "x", "panic"}).Draw(t, "value"), w.ms)
 				w.offset++
 				w.log = append(w.log, r)
 				for _, text := range w.open.rows {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"runtime/debug"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/dwellhq/dwell/schemas"
 )
 
@@ -51,8 +53,12 @@ func (p *Partition) Deadlines() int { return p.deadlines.len() }
 // them. Due tells whether some are left.
 func (p *Partition) Wake(upTo int64, most int) {
 	defer p.begin()()
+	defer p.tally()
 	before := len(p.woken)
-	defer func() { p.journal.Woken(upTo, len(p.woken)-before, p.whole, p.store.Offset()+1) }()
+	p.turn, p.rejectedWakes = 0, nil
+	defer func() {
+		p.journal.Woken(upTo, len(p.woken)-before, p.rejectedWakes, p.whole, p.store.Offset()+1)
+	}()
 	for ; most > 0 && !p.broken(); most-- {
 		d, ok := p.deadlines.first()
 		if !ok || d.ms > upTo {
@@ -61,16 +67,17 @@ func (p *Partition) Wake(upTo int64, most int) {
 		p.deadlines.set(d.key, 0)
 		p.woken = append(p.woken, d)
 		p.wakeKey(d.key, upTo)
+		p.turn++
 	}
 }
 
 func (p *Partition) wakeKey(key string, upTo int64) {
+	p.row = nil
 	defer func() {
 		if v := recover(); v != nil {
-			p.panicked(nil, v, debug.Stack())
+			p.loadPanicked(v, debug.Stack())
 		}
 	}()
-	p.row = nil
 	r, err := p.load([]byte(key))
 	if err != nil {
 		p.fatal = err
@@ -78,25 +85,85 @@ func (p *Partition) wakeKey(key string, upTo int64) {
 	}
 	if due := p.Def.WakeMS(r.val); due != 0 && due <= upTo {
 		p.Count.Wakes.Add(1)
-		p.wake(r, upTo)
+		p.wake(r, upTo, nil)
 	}
 }
 
-// wake runs a row's deadlines up to a time. There is no record to blame for what goes wrong.
-func (p *Partition) wake(r *row, upTo int64) bool {
-	if !p.set(r, upTo, schemas.Coordinates{Partition: p.number}, nil) {
-		return false
+// wake runs a row's deadlines up to a time; rec is the record that comes after them, if one does. False
+// means that this transaction can only be aborted.
+func (p *Partition) wake(r *row, upTo int64, rec *kgo.Record) bool {
+	for !p.broken() {
+		due := p.Def.WakeMS(r.val)
+		if due == 0 || due > upTo {
+			return true
+		}
+		if p.careful { // one by one, so that one can be undone
+			p.ring(r, due, due, rec)
+		} else {
+			p.ring(r, due, upTo, rec)
+		}
 	}
-	p.waking = true
+	return false
+}
+
+// ring runs a row's deadlines from the first to upTo. In careful steps that is one, and it goes to the
+// dead letters when it fails.
+func (p *Partition) ring(r *row, due, upTo int64, rec *kgo.Record) {
+	p.row = nil
+	defer func() {
+		if v := recover(); v == nil {
+			return
+		} else if p.row == nil {
+			p.loadPanicked(v, debug.Stack())
+		} else {
+			p.rejectWake(due, rec, fmt.Errorf("panic: %v", v), debug.Stack())
+		}
+	}()
+	if !p.set(r, upTo, schemas.Coordinates{Partition: p.number}, nil) {
+		return
+	}
+	p.wakes++
 	err := p.Def.Wake(&p.call)
-	p.waking = false
 	if err == nil && !p.check() {
-		err, p.stuck = p.stuck, nil
+		err = p.stuck
 	}
 	if err != nil {
-		p.fatal = fmt.Errorf("wake of row %q of %s/%d: %w", r.key, p.Topic, p.number, err)
-		return false
+		p.rejectWake(due, rec, err, nil)
+		return
 	}
 	p.take()
-	return true
+}
+
+// rejectWake undoes a wake and takes the deadline off its row, so that it does not come again. As with
+// records, only careful steps can be undone.
+func (p *Partition) rejectWake(due int64, rec *kgo.Record, cause error, stack []byte) {
+	r := p.row
+	if p.fatal != nil { // a store that cannot be read is no wake's fault
+		return
+	}
+	if !p.careful {
+		p.stuck = fmt.Errorf("wake of row %q of %s/%d: %w", r.key, p.Topic, p.number, cause)
+		return
+	}
+	if !p.putBack() {
+		return
+	}
+	p.row = nil
+	p.Def.Unwake(r.val)
+	if r.enc, p.fatal = p.Def.AppendRow([]byte{}, r.val); p.fatal != nil {
+		p.fatal = p.rowError(r.key, p.fatal)
+		return
+	}
+	p.touch(r)
+	p.bury(&schemas.DeadLetter{
+		Topic: p.Topic, Partition: p.number, Offset: -1, Key: r.raw, WakeMs: due, TimeMs: due, Error: cause.Error(), Stack: string(stack),
+	})
+	p.until = p.Now().Add(carefully)
+	wake := &schemas.RejectedWake{At: p.turn, DeadlineMs: due}
+	if rec == nil {
+		p.rejectedWakes = append(p.rejectedWakes, wake)
+		return
+	}
+	wake.At = rec.Offset
+	p.journal.RejectedWake(wake)
 }

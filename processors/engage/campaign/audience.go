@@ -122,3 +122,42 @@ func readAudience(o *object) *Audience {
 	}
 	return a
 }
+
+// AudienceBuilder makes an audience in Go, as Builder makes a campaign. It is a value: each method returns
+// another one. Nothing is checked before Build or YAML.
+type AudienceBuilder struct {
+	name string
+	spec fields
+}
+
+// NewAudience begins an audience; Where or List says who is in it.
+func NewAudience(name string) AudienceBuilder { return AudienceBuilder{name: name} }
+
+// Where lets the users in of whom a CEL condition is true, such as user.country == "GB".
+func (b AudienceBuilder) Where(cel string) AudienceBuilder {
+	b.spec = b.spec.with("where", cel)
+	return b
+}
+
+// List lets the users in that dwell audience load names.
+func (b AudienceBuilder) List() AudienceBuilder { b.spec = b.spec.with("list", true); return b }
+
+var audienceCalls = []call{{"metadata.name", "NewAudience"}, {"spec.where", "Where"}, {"spec.list", "List"}}
+
+// Build checks the audience as if it came from a file; faults are those of Builder.Build.
+func (b AudienceBuilder) Build() (*Audience, error) {
+	f, err := written(AudienceKind, "NewAudience", b.name, b.spec, audienceCalls)
+	if err != nil {
+		return nil, err
+	}
+	return f.Audiences[0], nil
+}
+
+// YAML is the audience's document, ready for dwell apply. The same calls give the same bytes.
+func (b AudienceBuilder) YAML() ([]byte, error) {
+	a, err := b.Build()
+	if err != nil {
+		return nil, err
+	}
+	return a.Source, nil
+}

@@ -65,9 +65,21 @@ func (b Builder) Build() (*Campaign, error) {
 	title := fmt.Sprintf("campaign.New(%q)", b.name)
 	all, err := Parse(title, out.Bytes())
 	if err != nil {
-		return nil, called(err)
+		return nil, called(err, calls)
 	}
 	return all[0], nil
+}
+
+// written is what a document of one kind declares once it is written and checked. constructor and name say
+// who wrote it, and by are the calls that bring in its fields.
+func written(kind, constructor, name string, spec fields, by []call) (*File, error) {
+	var out bytes.Buffer
+	block(&out, fields{{"apiVersion", "dwell/v1"}, {"kind", kind}, {"metadata", fields{{"name", name}}}, {"spec", spec}}, 0)
+	f, err := ParseFile(fmt.Sprintf("campaign.%s(%q)", constructor, name), out.Bytes())
+	if err != nil {
+		return nil, called(err, by)
+	}
+	return f, nil
 }
 
 // document is the whole campaign.
@@ -198,8 +210,11 @@ func trimZeros(s string) string {
 	return strings.TrimRight(strings.TrimRight(s, "0"), ".")
 }
 
-// calls are the methods that bring a field of the document in, the longer path first.
-var calls = []struct{ path, call string }{
+// call is a method and the path of the field that it brings in.
+type call struct{ path, call string }
+
+// calls are the methods that bring a field of a campaign in, the longer path first.
+var calls = []call{
 	{"metadata.name", "New"},
 	{"metadata.tags", "Tags"},
 	{"spec.state", "State"},
@@ -231,12 +246,12 @@ var calls = []struct{ path, call string }{
 }
 
 // called names the calls in the faults of a document that Go wrote.
-func called(err error) error {
+func called(err error, by []call) error {
 	var joined interface{ Unwrap() []error }
 	if errors.As(err, &joined) {
 		var all []error
 		for _, e := range joined.Unwrap() {
-			all = append(all, called(e))
+			all = append(all, called(e, by))
 		}
 		return errors.Join(all...)
 	}
@@ -246,7 +261,7 @@ func called(err error) error {
 	}
 	g := *f
 	g.Line = 0
-	for _, c := range calls {
+	for _, c := range by {
 		rest, ok := strings.CutPrefix(f.Path, c.path)
 		if !ok || rest != "" && rest[0] != '.' && rest[0] != '[' {
 			continue

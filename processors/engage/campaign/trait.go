@@ -109,3 +109,71 @@ func (t *Trait) UserFields() []string {
 	}
 	return t.Computed.Where.UserFields()
 }
+
+// TraitBuilder makes a trait in Go, as Builder makes a campaign. It is a value: each method returns another
+// one. Nothing is checked before Build or YAML.
+type TraitBuilder struct {
+	name string
+	spec fields
+}
+
+// NewTrait begins a trait; Keep or Computes says what it is.
+func NewTrait(name string) TraitBuilder { return TraitBuilder{name: name} }
+
+// Keep keeps what identify says under the name, although nothing reads it yet.
+func (b TraitBuilder) Keep() TraitBuilder { return b.with("keep", true) }
+
+// Computes makes it what a function comes to over events.
+func (b TraitBuilder) Computes(of profile.Function, over EventSpec) TraitBuilder {
+	for _, f := range over.fields {
+		b = b.with(f.name, f.value)
+	}
+	return b.with("compute", string(of))
+}
+
+// Field is the property that the function takes, such as event.amount.
+func (b TraitBuilder) Field(field string) TraitBuilder { return b.with("field", field) }
+
+// Over is the window that ends now; without it the function sees all that ever was.
+func (b TraitBuilder) Over(d time.Duration) TraitBuilder { return b.with("over", d) }
+
+// Pane is how exact the window is; without it there are at most 32 panes of an even width.
+func (b TraitBuilder) Pane(d time.Duration) TraitBuilder { return b.with("pane", d) }
+
+// HalfLife is after how long an event weighs half, of profile.Decayed.
+func (b TraitBuilder) HalfLife(d time.Duration) TraitBuilder { return b.with("half_life", d) }
+
+func (b TraitBuilder) with(field string, value any) TraitBuilder {
+	b.spec = b.spec.with(field, value)
+	return b
+}
+
+var traitCalls = []call{
+	{"metadata.name", "NewTrait"},
+	{"spec.keep", "Keep"},
+	{"spec.event", "Computes"},
+	{"spec.where", "Computes"},
+	{"spec.compute", "Computes"},
+	{"spec.field", "Field"},
+	{"spec.over", "Over"},
+	{"spec.pane", "Pane"},
+	{"spec.half_life", "HalfLife"},
+}
+
+// Build checks the trait as if it came from a file; faults are those of Builder.Build.
+func (b TraitBuilder) Build() (*Trait, error) {
+	f, err := written(TraitKind, "NewTrait", b.name, b.spec, traitCalls)
+	if err != nil {
+		return nil, err
+	}
+	return f.Traits[0], nil
+}
+
+// YAML is the trait's document, ready for dwell apply. The same calls give the same bytes.
+func (b TraitBuilder) YAML() ([]byte, error) {
+	t, err := b.Build()
+	if err != nil {
+		return nil, err
+	}
+	return t.Source, nil
+}

@@ -177,6 +177,11 @@ func Shown(spends []*schemas.Spend, action uint64) {
 	}
 }
 
+// Took says that Shown was told of the action.
+func Took(spends []*schemas.Spend, action uint64) bool {
+	return slices.ContainsFunc(spends, func(sp *schemas.Spend) bool { return action != 0 && sp.Action == action && sp.Shown })
+}
+
 // Release gives back the spend of an action that was not sent after all. Shown takes that back while
 // the spend is remembered: for the newest RecentSpends.
 func Release(spends []*schemas.Spend, action uint64) {

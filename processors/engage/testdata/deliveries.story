@@ -6,7 +6,7 @@ again
 again
 deliver 0:03 hot clicked => CLICKED hot
 deliver 0:04 hot dismissed => DISMISSED hot
-deliver 0:05 hot expired => EXPIRED hot
+deliver 0:05 hot expired    # no news: it was pushed
 deliver 0:06 hot failed => FAILED hot
 deliver 0:07 hot seen
 0:08 bet result=win id=b => SENT hot
