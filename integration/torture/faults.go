@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -94,8 +95,11 @@ func (t *torture) advance(ctx context.Context) error {
 		now, stuck := t.committed(ctx), ""
 		for _, in := range t.inputs() {
 			for p := range int32(partitions) {
-				if at := (spot{in.topic, p}); now[at] <= start[at] {
-					stuck = fmt.Sprintf("%s/%d, at offset %d", in.topic, p, now[at])
+				at := spot{in.topic, p}
+				if offset, told := now[at]; !told {
+					stuck = fmt.Sprintf("%s/%d: the brokers do not tell its offset", in.topic, p)
+				} else if offset <= start[at] {
+					stuck = fmt.Sprintf("%s/%d, at offset %d", in.topic, p, offset)
 				}
 			}
 		}
@@ -103,7 +107,7 @@ func (t *torture) advance(ctx context.Context) error {
 			return nil
 		}
 		if time.Now().After(limit) {
-			return fmt.Errorf("nobody got ahead for %v in %s; logs in %s", patience, stuck, t.dir)
+			return fmt.Errorf("nobody got ahead for %v in %s (%s); logs, the brokers' too, in %s", patience, stuck, t.ask(ctx), t.dir)
 		}
 		if err := wait(ctx, 50*time.Millisecond); err != nil {
 			return err
@@ -112,6 +116,18 @@ func (t *torture) advance(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// ask says what the brokers answer when they are asked for the groups' offsets.
+func (t *torture) ask(ctx context.Context) string {
+	var said []string
+	for _, in := range t.inputs() {
+		one, cancel := context.WithTimeout(ctx, 3*time.Second)
+		o, err := t.adm.FetchOffsets(one, t.group(in.name))
+		cancel()
+		said = append(said, fmt.Sprintf("%s: %d offsets, error %v", t.group(in.name), len(o[in.topic]), err))
+	}
+	return strings.Join(said, "; ")
 }
 
 // spot is a partition of a topic.
