@@ -41,7 +41,7 @@ func FetchKafka(ctx context.Context, cache string, progress func(string)) (strin
 	if _, err := findJava(ctx); err != nil {
 		return "", err // the jars are of no use without it, and Maven is written in Java
 	}
-	dest := filepath.Join(cache, "kafka", kafkaVersion)
+	dest := filepath.Join(cache, "kafka", kafkaVersion+"-logging")
 	err = install(ctx, dest, func(tmp string) error { return mavenCopy(ctx, tmp, progress) })
 	if err != nil {
 		return "", fmt.Errorf("fetch Kafka %s: %w", kafkaVersion, err)
@@ -49,10 +49,12 @@ func FetchKafka(ctx context.Context, cache string, progress func(string)) (strin
 	return dest, nil
 }
 
-// pom asks for the broker and everything it needs at run time.
+// pom asks for the broker and everything it needs at run time, and for a logger: without one of SLF4J's
+// own version a broker that does not come up says nothing.
 const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>local</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
-<dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + kafkaVersion + `</version></dependency></dependencies>
+<dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + kafkaVersion + `</version></dependency>
+<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency></dependencies>
 </project>
 `
 

@@ -33,7 +33,8 @@ type RealKafkaConfig struct {
 	Cache string
 	// Progress gets a line for people now and then; nil is allowed.
 	Progress func(string)
-	// StartTimeout is how long a node may take until it answers. Zero means 60 s.
+	// StartTimeout is how long a node may take until it answers. Zero means 3 min: a JVM on a machine that builds
+	// something takes more than one.
 	StartTimeout time.Duration
 }
 
@@ -100,7 +101,7 @@ func (c RealKafkaConfig) withDefaults() (RealKafkaConfig, error) {
 		c.HeapMB = 512
 	}
 	if c.StartTimeout <= 0 {
-		c.StartTimeout = time.Minute
+		c.StartTimeout = 3 * time.Minute
 	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}

@@ -107,7 +107,9 @@ func (t *torture) advance(ctx context.Context) error {
 			return nil
 		}
 		if time.Now().After(limit) {
-			return fmt.Errorf("nobody got ahead for %v in %s (%s); logs, the brokers' too, in %s", patience, stuck, t.ask(ctx), t.dir)
+			said := t.ask(ctx)
+			t.dump()
+			return fmt.Errorf("nobody got ahead for %v in %s (%s); logs, the brokers' too, and the workers' goroutines in %s", patience, stuck, said, t.dir)
 		}
 		if err := wait(ctx, 50*time.Millisecond); err != nil {
 			return err
@@ -115,6 +117,19 @@ func (t *torture) advance(ctx context.Context) error {
 		if err := t.revive(); err != nil {
 			return err
 		}
+	}
+}
+
+// dump ends the workers with SIGQUIT: their logs say then what each goroutine was waiting for.
+func (t *torture) dump() {
+	for _, w := range t.workers {
+		if w.cmd == nil || w.gone() {
+			continue
+		}
+		if err := w.signal(syscall.SIGQUIT); err == nil {
+			<-w.exited
+		}
+		w.kill()
 	}
 }
 
