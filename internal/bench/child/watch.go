@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // StandStill is how long a stack may commit nothing before it counts as failed; the longest of the
@@ -67,4 +70,25 @@ func Watch(ctx context.Context, p *Process, broker int, total int64, committed f
 			return first, s, nil
 		}
 	}
+}
+
+// Committed is how many records of a topic a group has behind it. A group that is not there yet, or whose
+// coordinator is still starting, has none: Watch knows when that takes too long.
+func Committed(ctx context.Context, adm *kadm.Client, group, topic string) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	offsets, err := adm.FetchOffsets(ctx, group)
+	if errors.Is(err, kerr.GroupIDNotFound) || kerr.IsRetriable(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("ask what %s has committed: %w", group, err)
+	}
+	sum := int64(0)
+	offsets.Each(func(r kadm.OffsetResponse) {
+		if r.Topic == topic {
+			sum += max(r.At, 0)
+		}
+	})
+	return sum, nil
 }

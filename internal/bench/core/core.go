@@ -19,9 +19,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-
 	"github.com/dwellhq/dwell/internal/bench/child"
 )
 
@@ -195,24 +192,4 @@ func (b *bench) launch(j job) (*child.Process, error) {
 // tidy removes what a stack's run left behind.
 func (b *bench) tidy(ctx context.Context, j job) error {
 	return errors.Join(b.delete(ctx, j.Actions, j.table()), os.RemoveAll(j.Dir))
-}
-
-// committed is how many records of the input the stack's group has behind it.
-func (b *bench) committed(ctx context.Context, j job) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	offsets, err := b.adm.FetchOffsets(ctx, j.group())
-	if errors.Is(err, kerr.GroupIDNotFound) || kerr.IsRetriable(err) {
-		return 0, nil // it, or the group's coordinator, is still starting; watch knows when that takes too long
-	}
-	if err != nil {
-		return 0, fmt.Errorf("ask what %s has committed: %w", j.Stack, err)
-	}
-	sum := int64(0)
-	offsets.Each(func(r kadm.OffsetResponse) {
-		if r.Topic == j.Input {
-			sum += max(r.At, 0)
-		}
-	})
-	return sum, nil
 }

@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,30 +13,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/dwellhq/dwell/embedded"
+	"github.com/dwellhq/dwell/internal/bench/child/childtest"
 )
 
 // TestMain lets the test binary be the processes that a bench starts.
-func TestMain(m *testing.M) {
-	if os.Getenv("DWELL_BENCH_CHILD") != "" {
-		if err := Child(context.Background(), os.Args[len(os.Args)-1], os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "child:", err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { childtest.Main(m, Child) }
 
 func testConfig(t *testing.T, broker string, stacks ...string) Config {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("DWELL_BENCH_CHILD", "1")
 	return Config{
 		Broker: broker, Users: 500, Partitions: 4, Interval: 20 * time.Millisecond, StreamsInterval: 20 * time.Millisecond,
-		Stacks: stacks, Child: []string{self}, Say: func(s string) { t.Log(s) },
+		Stacks: stacks, Child: []string{childtest.Self(t)}, Say: func(s string) { t.Log(s) },
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/dwellhq/dwell/internal/bench/child"
 )
 
 // franz consumes, counts in maps and produces changed rows once per poll, at least once: rows and
@@ -45,7 +47,7 @@ type limit struct {
 	in, out *kgo.Client
 	rows    map[int32]map[string]*limitRow
 
-	refused errorOnce
+	refused child.FirstError
 }
 
 type limitRow struct {
@@ -83,7 +85,7 @@ func (f *limit) turn(ctx context.Context) error {
 	if err := f.out.Flush(ctx); err != nil {
 		return err
 	}
-	if err := f.refused.get(); err != nil {
+	if err := f.refused.Get(); err != nil {
 		return err
 	}
 	var failed error
@@ -105,7 +107,7 @@ func (f *limit) step(ctx context.Context, rows map[string]*limitRow, records []*
 			rows[string(r.Key)] = row
 		}
 		if act := f.job.step(&row.tally, r.Timestamp, r.Value); act != nil {
-			f.out.Produce(ctx, &kgo.Record{Topic: f.Actions, Key: r.Key, Value: act}, f.acknowledged)
+			f.out.Produce(ctx, &kgo.Record{Topic: f.Actions, Key: r.Key, Value: act}, f.refused.Produced)
 		}
 		if !row.changed {
 			row.changed = true
@@ -119,13 +121,7 @@ func (f *limit) step(ctx context.Context, rows map[string]*limitRow, records []*
 		at := len(values)
 		values, _ = tallyCodec{}.Append(values, &row.tally) // never fails
 		changed[i].Value = values[at:len(values):len(values)]
-		f.out.Produce(ctx, changed[i], f.acknowledged)
-	}
-}
-
-func (f *limit) acknowledged(r *kgo.Record, err error) {
-	if err != nil {
-		f.refused.set(fmt.Errorf("produce to %s: %w", r.Topic, err))
+		f.out.Produce(ctx, changed[i], f.refused.Produced)
 	}
 }
 

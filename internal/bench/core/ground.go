@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/internal/bench/child"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
@@ -76,17 +76,17 @@ func (g *ground) delete(ctx context.Context, names ...string) error {
 // load writes the events 0 to n-1 and returns what every user's row must say.
 func (g *ground) load(ctx context.Context, topic, event string, n, users int) (map[string]tally, error) {
 	rows := make([]tally, users)
-	var failed errorOnce
+	var failed child.FirstError
 	for i := range uint64(n) {
 		u := user(i, users)
 		rows[u].count(i)
 		value := encode(event, i, u, loadedNS(i))
-		g.cl.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(userKey(u)), Value: value}, func(_ *kgo.Record, err error) { failed.set(err) })
-		if i%10_000 == 0 && failed.get() != nil {
+		g.cl.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(userKey(u)), Value: value}, failed.Produced)
+		if i%10_000 == 0 && failed.Get() != nil {
 			break
 		}
 	}
-	if err := errors.Join(g.cl.Flush(ctx), failed.get()); err != nil {
+	if err := errors.Join(g.cl.Flush(ctx), failed.Get()); err != nil {
 		return nil, fmt.Errorf("write the input: %w", err)
 	}
 	want := map[string]tally{}
@@ -96,26 +96,6 @@ func (g *ground) load(ctx context.Context, topic, event string, n, users int) (m
 		}
 	}
 	return want, nil
-}
-
-// errorOnce keeps the first error.
-type errorOnce struct {
-	mu  sync.Mutex
-	err error
-}
-
-func (e *errorOnce) set(err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.err == nil {
-		e.err = err
-	}
-}
-
-func (e *errorOnce) get() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.err
 }
 
 // verdict is what a stack's output says once it has stopped.

@@ -229,11 +229,11 @@ func wholeMS(t time.Time) time.Time {
 // run sends what is due once a millisecond. An event says the time at which it was due, so a sender that
 // cannot keep up shows in the times instead of hiding what it held back. The times are whole milliseconds.
 func (s *sender) run(ctx context.Context, b *bench, topic string) error {
-	var failed errorOnce
+	var failed child.FirstError
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	began := wholeMS(time.Now())
-	for i := 0; i < s.events && failed.get() == nil; {
+	for i := 0; i < s.events && failed.Get() == nil; {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -248,10 +248,10 @@ func (s *sender) run(ctx context.Context, b *bench, topic string) error {
 			}
 			u := user(uint64(i), b.Users)
 			value := encode(b.Event, uint64(i), u, at.UnixNano())
-			b.cl.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(userKey(u)), Value: value}, func(_ *kgo.Record, err error) { failed.set(err) })
+			b.cl.Produce(ctx, &kgo.Record{Topic: topic, Key: []byte(userKey(u)), Value: value}, failed.Produced)
 		}
 	}
-	if err := errors.Join(b.cl.Flush(ctx), failed.get()); err != nil {
+	if err := errors.Join(b.cl.Flush(ctx), failed.Get()); err != nil {
 		return fmt.Errorf("send events: %w", err)
 	}
 	return nil

@@ -78,7 +78,7 @@ func (b *bench) race(ctx context.Context, j job, n int, r *Result) error {
 	if err != nil {
 		return err
 	}
-	first, last, err := child.Watch(ctx, p, b.broker.Pid, int64(n), func(ctx context.Context) (int64, error) { return b.committed(ctx, j) })
+	first, last, err := child.Watch(ctx, p, b.broker.Pid, int64(n), func(ctx context.Context) (int64, error) { return child.Committed(ctx, b.adm, j.group(), j.Input) })
 	rss := child.PeakRSS(p.Pid())
 	stopped := p.Stop()
 	if err = cmp.Or(err, stopped); err != nil { // the first says it all

@@ -5,42 +5,27 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dwellhq/dwell/embedded"
+	"github.com/dwellhq/dwell/internal/bench/child/childtest"
 	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/schemas"
 )
 
 // TestMain lets the test binary be the processes that a bench starts.
-func TestMain(m *testing.M) {
-	if os.Getenv("DWELL_BENCH_CHILD") != "" {
-		if err := Child(context.Background(), os.Args[len(os.Args)-1], os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "child:", err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { childtest.Main(m, Child) }
 
 func testConfig(t *testing.T, broker string, peers ...string) Config {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("DWELL_BENCH_CHILD", "1")
 	return Config{
 		Broker: broker, N: 30_000, Users: 3000, Rounds: 1, Peers: peers, Partitions: 4, Interval: 20 * time.Millisecond, Checkpoint: time.Second,
-		Child: []string{self}, Say: func(s string) { t.Log(s) },
+		Child: []string{childtest.Self(t)}, Say: func(s string) { t.Log(s) },
 	}
 }
 

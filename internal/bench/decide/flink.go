@@ -65,7 +65,7 @@ func (g *ground) cep(ctx context.Context, s *Stack) error {
 	if err != nil {
 		return err
 	}
-	first, last, err := child.Watch(ctx, p, g.broker.Pid, int64(g.in.n), func(ctx context.Context) (int64, error) { return g.committed(ctx, name) })
+	first, last, err := child.Watch(ctx, p, g.broker.Pid, int64(g.in.n), func(ctx context.Context) (int64, error) { return child.Committed(ctx, g.adm, name, topics.Events.Name) })
 	rss := child.PeakRSS(p.Pid())
 	if err = errors.Join(err, p.Stop()); err != nil {
 		return err

@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/dwellhq/dwell/internal/bench/child"
@@ -70,8 +68,8 @@ func (g *ground) fill(ctx context.Context) (err error) {
 
 func (g *ground) events(ctx context.Context) error {
 	g.Say(fmt.Sprintf("writing %d events into %d partitions", g.N, g.Partitions))
-	var failed atomic.Pointer[error]
-	for f := g.in.feed(); failed.Load() == nil; {
+	var failed child.FirstError
+	for f := g.in.feed(); failed.Get() == nil; {
 		r, _, ok, err := f.next()
 		if err != nil {
 			return err
@@ -80,17 +78,9 @@ func (g *ground) events(ctx context.Context) error {
 			break
 		}
 		rec := &kgo.Record{Topic: topics.Events.Name, Key: []byte(r.key), Value: r.value, Timestamp: time.UnixMilli(r.ms)}
-		g.cl.Produce(ctx, rec, func(_ *kgo.Record, err error) {
-			if err != nil {
-				failed.CompareAndSwap(nil, &err)
-			}
-		})
+		g.cl.Produce(ctx, rec, failed.Produced)
 	}
-	err := g.cl.Flush(ctx)
-	if first := failed.Load(); first != nil {
-		err = errors.Join(err, *first)
-	}
-	if err != nil {
+	if err := errors.Join(g.cl.Flush(ctx), failed.Get()); err != nil {
 		return fmt.Errorf("write the events: %w", err)
 	}
 	return nil
@@ -148,24 +138,4 @@ func (g *ground) ends(ctx context.Context) (starts, error) {
 	all := starts{}
 	list.Each(func(o kadm.ListedOffset) { all[place{o.Topic, o.Partition}] = o.Offset })
 	return all, nil
-}
-
-// committed is how many events a group has behind it.
-func (g *ground) committed(ctx context.Context, group string) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	offsets, err := g.adm.FetchOffsets(ctx, group)
-	if errors.Is(err, kerr.GroupIDNotFound) || kerr.IsRetriable(err) {
-		return 0, nil // it, or the group's coordinator, is still starting; Watch knows when that takes too long
-	}
-	if err != nil {
-		return 0, fmt.Errorf("ask what %s has committed: %w", group, err)
-	}
-	sum := int64(0)
-	offsets.Each(func(r kadm.OffsetResponse) {
-		if r.Topic == topics.Events.Name {
-			sum += max(r.At, 0)
-		}
-	})
-	return sum, nil
 }

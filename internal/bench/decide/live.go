@@ -91,7 +91,9 @@ func (g *ground) dwell(ctx context.Context, s *Stack, want *outcome) error {
 	if err != nil {
 		return err
 	}
-	first, last, err := child.Watch(ctx, p, g.broker.Pid, int64(g.in.n), func(ctx context.Context) (int64, error) { return g.committed(ctx, "dwell."+name) })
+	first, last, err := child.Watch(ctx, p, g.broker.Pid, int64(g.in.n), func(ctx context.Context) (int64, error) {
+		return child.Committed(ctx, g.adm, "dwell."+name, topics.Events.Name)
+	})
 	rss := child.PeakRSS(p.Pid())
 	if err == nil {
 		err = g.settled(ctx, p, before, want)

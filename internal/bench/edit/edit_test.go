@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dwellhq/dwell/internal/bench/child/childtest"
 	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/worker"
@@ -17,27 +18,18 @@ import (
 
 // TestMain lets the test binary be the processes that a bench starts.
 func TestMain(m *testing.M) {
-	switch os.Getenv("DWELL_BENCH_CHILD") {
-	case "":
-		os.Exit(m.Run())
-	case "1":
+	childtest.Main(m, func(ctx context.Context, spec string, in io.Reader, out io.Writer) error {
 		if strings.HasPrefix(os.Args[1], "--") {
 			worker.Main(engage.Processor)
+			return nil
 		}
-		if err := Child(context.Background(), os.Args[1], os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "child:", err)
-			os.Exit(1)
-		}
-	}
+		return Child(ctx, spec, in, out)
+	})
 }
 
 func testConfig(t *testing.T) Config {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("DWELL_BENCH_CHILD", "1")
+	self := childtest.Self(t)
 	return Config{
 		Broker: "embedded", Rate: 1500, Edits: 4, Every: time.Second, Workers: 2, Users: 500, Partitions: 4,
 		Child: []string{self}, Worker: []string{self}, Say: func(s string) { t.Log(s) },

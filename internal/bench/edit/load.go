@@ -2,6 +2,7 @@ package edit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/internal/bench/child"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
@@ -56,8 +58,7 @@ func (l *load) stop(r *Report) error {
 }
 
 func (l *load) run(ctx context.Context) error {
-	var mu sync.Mutex
-	var failed error
+	var failed child.FirstError
 	random := rand.New(rand.NewPCG(3, 4))
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -75,23 +76,11 @@ func (l *load) run(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			l.g.cl.Produce(ctx, rec, func(_ *kgo.Record, err error) {
-				mu.Lock()
-				defer mu.Unlock()
-				if failed == nil {
-					failed = err
-				}
-			})
+			l.g.cl.Produce(ctx, rec, failed.Produced)
 		}
 	}
 	l.took = time.Since(began)
-	err := l.g.cl.Flush(ctx)
-	mu.Lock()
-	defer mu.Unlock()
-	if failed != nil {
-		return failed
-	}
-	return err
+	return errors.Join(l.g.cl.Flush(ctx), failed.Get())
 }
 
 func (l *load) event(random *rand.Rand, now time.Time) (*kgo.Record, error) {
