@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,20 +18,7 @@ import (
 func (s *site) track(user string, from, to int) {
 	s.t.Helper()
 	for i := from; i < to; i++ {
-		body := fmt.Sprintf(`{"userId":%q,"event":"ping","messageId":"m%d"}`, user, i)
-		waitFor(s.t, func() bool {
-			req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url("/v1/track"), bytes.NewBufferString(body))
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			req.SetBasicAuth("demo", "")
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return false
-			}
-			resp.Body.Close()
-			return resp.StatusCode == http.StatusOK
-		}, func() string { return "an event is not taken" })
+		s.call("track", fmt.Sprintf(`{"userId":%q,"event":"ping","messageId":"m%d"}`, user, i))
 	}
 }
 

@@ -16,10 +16,10 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/dwellhq/dwell/internal/config"
 	"github.com/dwellhq/dwell/internal/declare"
+	"github.com/dwellhq/dwell/internal/livetest"
 	"github.com/dwellhq/dwell/internal/rehearse"
 	"github.com/dwellhq/dwell/internal/why"
 	"github.com/dwellhq/dwell/kafka"
@@ -30,7 +30,7 @@ import (
 	"github.com/dwellhq/dwell/worker"
 )
 
-const patience = 60 * time.Second
+const patience = livetest.Patience
 
 // shop is a broker, and a worker that decides, in this process.
 type shop struct {
@@ -43,37 +43,36 @@ type shop struct {
 
 func newShop(t *testing.T, work bool) *shop {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	s := &shop{t: t, cfg: kafka.DefaultConfig(), dir: t.TempDir(), metrics: prometheus.NewRegistry()}
-	s.cfg.Brokers, s.cfg.Partitions = c.ListenAddrs(), 4
-	if err := kafka.Ensure(t.Context(), s.cfg, topics.Builtin()...); err != nil {
-		t.Fatal(err)
-	}
+	s := &shop{t: t, cfg: livetest.Kafka(t, 4), dir: t.TempDir(), metrics: prometheus.NewRegistry()}
 	if work {
 		s.work()
 	}
 	return s
 }
 
-func (s *shop) work() {
-	s.t.Helper()
+// startWorker runs a worker that decides until the test ends. It may not be ready yet.
+func startWorker(t *testing.T, cluster kafka.Config, metrics *prometheus.Registry) *worker.Worker {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	w, err := worker.New(ctx, worker.Config{Config: s.cfg, Data: s.t.TempDir(), Instance: "one"}, s.metrics, engage.Processor)
+	w, err := worker.New(ctx, worker.Config{Config: cluster, Data: t.TempDir(), Instance: "one"}, metrics, engage.Processor)
 	if err != nil {
-		s.t.Fatal(err)
+		stop()
+		t.Fatal(err)
 	}
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
-	s.t.Cleanup(func() {
+	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
-			s.t.Error(err)
+			t.Errorf("worker: %v", err)
 		}
 	})
+	return w
+}
+
+func (s *shop) work() {
+	s.t.Helper()
+	w := startWorker(s.t, s.cfg, s.metrics)
 	s.until("the worker is ready and says so", func() bool {
 		_, err := declare.Wait(s.t.Context(), s.cfg)
 		return err == nil && w.Ready() == nil
@@ -82,11 +81,7 @@ func (s *shop) work() {
 
 func (s *shop) until(what string, ok func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(patience); !ok(); <-time.After(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatalf("waited %v for: %s", patience, what)
-		}
-	}
+	livetest.Until(s.t, what, ok)
 }
 
 func (s *shop) file(name, text string) string {

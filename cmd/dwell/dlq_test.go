@@ -9,18 +9,15 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/internal/livetest"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 	"github.com/dwellhq/dwell/worker"
 )
-
-// yardPatience is the deadline of every wait.
-const yardPatience = 60 * time.Second
 
 // yard is a fake cluster with dwell's topics.
 type yard struct {
@@ -32,19 +29,11 @@ type yard struct {
 
 func newYard(t *testing.T) *yard {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	y := &yard{T: t, cfg: kafka.DefaultConfig()}
-	y.cfg.Brokers, y.cfg.Partitions = c.ListenAddrs(), 2
-	ctx, cancel := context.WithTimeout(t.Context(), yardPatience)
+	y := &yard{T: t, cfg: livetest.Kafka(t, 2)}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	y.ctx = ctx
-	if err := kafka.Ensure(ctx, y.cfg, topics.Builtin()...); err != nil {
-		t.Fatal(err)
-	}
+	var err error
 	if y.cl, err = y.cfg.NewClient("test", kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		t.Fatal(err)
 	}
@@ -73,20 +62,7 @@ func (y *yard) bury(letters ...*schemas.DeadLetter) {
 // work runs a worker until the test ends.
 func (y *yard) work() {
 	y.Helper()
-	cfg := worker.Config{Config: y.cfg, Data: y.TempDir(), Instance: "one"}
-	w, err := worker.New(y.ctx, cfg, prometheus.NewRegistry(), engage.Processor)
-	if err != nil {
-		y.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(y.ctx)
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
-	y.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			y.Errorf("worker: %v", err)
-		}
-	})
+	startWorker(y.T, y.cfg, prometheus.NewRegistry())
 }
 
 // printed is what a command prints.
@@ -115,7 +91,7 @@ func (y *yard) until(what string, ok func() bool) {
 	for !ok() {
 		select {
 		case <-y.ctx.Done():
-			y.Fatalf("waited %v for: %s", yardPatience, what)
+			y.Fatalf("waited %v for: %s", patience, what)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

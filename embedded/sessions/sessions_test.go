@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/dwellhq/dwell/embedded"
-	"github.com/dwellhq/dwell/embedded/sessions"
+	"github.com/dwellhq/dwell/embedded/kafkatest"
 )
 
 const (
@@ -32,7 +32,7 @@ const (
 // realEnv set to real runs these tests on an Apache Kafka from Maven's jars, which needs no Keeper.
 const realEnv = "KAFKA"
 
-// cluster is a kfake with a Keeper, or a real Kafka.
+// cluster is a kfake with a Keeper, as all tests have it, or a real Kafka.
 func cluster(t *testing.T) []string {
 	t.Helper()
 	if os.Getenv(realEnv) == "real" {
@@ -49,13 +49,7 @@ func cluster(t *testing.T) []string {
 		})
 		return k.Addrs()
 	}
-	c := bare(t)
-	k, err := sessions.Keep(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(k.Close)
-	return c.ListenAddrs()
+	return kafkatest.Start(t, kfake.GroupMinSessionTimeout(session)).ListenAddrs()
 }
 
 // bare is kfake as it is.

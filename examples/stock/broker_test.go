@@ -8,9 +8,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/embedded/kafkatest"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/schemas"
@@ -34,13 +34,9 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
 	s := &site{t: t, cfg: worker.Config{Config: kafka.DefaultConfig(), Data: t.TempDir(), Instance: "w"}}
-	s.cfg.Brokers, s.cfg.Partitions = c.ListenAddrs(), 4
+	s.cfg.Brokers, s.cfg.Partitions = kafkatest.Start(t).ListenAddrs(), 4
+	var err error
 	if s.cl, err = s.cfg.NewClient("shop"); err != nil {
 		t.Fatal(err)
 	}

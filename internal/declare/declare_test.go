@@ -10,29 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
-
+	"github.com/dwellhq/dwell/internal/livetest"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
-
-func cluster(t *testing.T) kafka.Config {
-	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	cfg := kafka.DefaultConfig()
-	cfg.Brokers, cfg.Partitions = c.ListenAddrs(), 2
-	if err := kafka.Ensure(t.Context(), cfg, topics.Builtin()...); err != nil {
-		t.Fatal(err)
-	}
-	return cfg
-}
 
 func file(name, state string, times int) string {
 	return fmt.Sprintf(`# a comment
@@ -76,7 +60,7 @@ func catalog(t *testing.T, cfg kafka.Config) *engage.Catalog {
 }
 
 func TestEveryVersionStaysReadableAndWorkersDecideByTheLast(t *testing.T) {
-	cfg := cluster(t)
+	cfg := livetest.Kafka(t, 2)
 	for _, times := range []int{1, 2, 1} {
 		if _, err := apply(t, cfg, "demo", file("hot", "live", times)); err != nil {
 			t.Fatal(err)
@@ -113,7 +97,7 @@ func TestEveryVersionStaysReadableAndWorkersDecideByTheLast(t *testing.T) {
 }
 
 func TestApplyRefusesAMoveThatIsNotAllowedAndPublishesNothing(t *testing.T) {
-	cfg := cluster(t)
+	cfg := livetest.Kafka(t, 2)
 	if _, err := apply(t, cfg, "demo", file("a", "draft", 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +114,7 @@ func TestApplyRefusesAMoveThatIsNotAllowedAndPublishesNothing(t *testing.T) {
 }
 
 func TestALifeFromLiveToArchivedKeepsTheFile(t *testing.T) {
-	cfg := cluster(t)
+	cfg := livetest.Kafka(t, 2)
 	if _, err := apply(t, cfg, "demo", file("a", "live", 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +143,7 @@ func TestALifeFromLiveToArchivedKeepsTheFile(t *testing.T) {
 }
 
 func TestWhatWasDeletedIsGoneForWorkersAndStaysReadable(t *testing.T) {
-	cfg := cluster(t)
+	cfg := livetest.Kafka(t, 2)
 	if _, err := apply(t, cfg, "demo", file("a", "live", 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +169,7 @@ func TestWhatWasDeletedIsGoneForWorkersAndStaysReadable(t *testing.T) {
 }
 
 func TestOldVersionsMakeRoom(t *testing.T) {
-	cfg := cluster(t)
+	cfg := livetest.Kafka(t, 2)
 	p, err := newPublisher(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +197,7 @@ func TestOldVersionsMakeRoom(t *testing.T) {
 }
 
 func TestCampaignOfBeforeHistoriesIsItsOwnFirstVersion(t *testing.T) {
-	cfg := cluster(t)
+	cfg := livetest.Kafka(t, 2)
 	out, err := kafka.NewEmitter(cfg, "old", topics.Declarations)
 	if err != nil {
 		t.Fatal(err)

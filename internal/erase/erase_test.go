@@ -3,51 +3,15 @@ package erase
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
-
+	"github.com/dwellhq/dwell/internal/livetest"
 	"github.com/dwellhq/dwell/kafka"
-	"github.com/dwellhq/dwell/kafka/stream"
 	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
-
-func cluster(t *testing.T) kafka.Config {
-	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	cfg := kafka.DefaultConfig()
-	cfg.Brokers, cfg.Partitions = c.ListenAddrs(), 4
-	if err := kafka.Ensure(t.Context(), cfg, topics.Builtin()...); err != nil {
-		t.Fatal(err)
-	}
-	return cfg
-}
-
-// work runs the Decider until the test ends.
-func work(t *testing.T, cfg kafka.Config) {
-	t.Helper()
-	p, err := stream.New(stream.Config{Kafka: cfg, InstanceID: "erase", Logger: slog.New(slog.DiscardHandler)}, engage.Processor)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-}
 
 func say(t *testing.T, cfg kafka.Config, all ...*schemas.Event) {
 	t.Helper()
@@ -66,7 +30,7 @@ func say(t *testing.T, cfg kafka.Config, all ...*schemas.Event) {
 }
 
 func TestEraseAnswersForEveryIdOfThePerson(t *testing.T) {
-	cfg := cluster(t)
+	cfg := livetest.Kafka(t, 4)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	short, stop := context.WithTimeout(ctx, 300*time.Millisecond)
@@ -74,7 +38,7 @@ func TestEraseAnswersForEveryIdOfThePerson(t *testing.T) {
 	if _, err := Run(short, cfg, Command{Tenant: "demo", User: "nobody"}); !errors.Is(err, ErrUnanswered) {
 		t.Fatalf("without a worker: %v", err)
 	}
-	work(t, cfg)
+	livetest.Decide(t, cfg, "erase", "")
 	say(t, cfg,
 		&schemas.Event{Id: "1", Tenant: "demo", AnonymousId: "phone", Type: "track", Name: "bet"},
 		&schemas.Event{Id: "2", Tenant: "demo", UserId: "old", AnonymousId: "phone", Type: "identify", Name: "identify"},

@@ -2,17 +2,13 @@ package rehearse
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/dwellhq/dwell/internal/declare"
-	"github.com/dwellhq/dwell/kafka/stream"
 	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/schemas"
@@ -24,16 +20,15 @@ func everyGate(t *testing.T) []*campaign.Campaign {
 	t.Helper()
 	bet, deposit, cart := campaign.Event("bet"), campaign.Event("deposit"), campaign.Event("cart_add")
 	win, loss := bet.Where(`event.result == "win"`), bet.Where(`event.result == "loss"`)
-	var source strings.Builder
-	for _, b := range []campaign.Builder{
+	return parseAll(t,
 		campaign.New("streak").Tags("promo").When(campaign.Count(win, 3).Until(loss).Within(20*time.Minute)).
 			Slot("page").Priority(20).Cap("channel", 3, time.Hour).Holdout(0.3).Variant("a", 1).Variant("b", 2).
 			Converts(deposit.Where("event.amount > 20"), time.Hour).Send(campaign.Popup("streak").Variant("b", campaign.Popup("streak/b"))),
 		campaign.New("later").Tags("promo").When(campaign.Count(deposit, 2).Within(30*time.Minute).AfterMatch(campaign.SkipToNext)).
 			Delay(10*time.Minute).CancelOn(loss).Slot("page").Cap("tag:promo", 4, 3*time.Hour).Send(campaign.Popup("later").Expire(time.Hour)),
-		campaign.New("night").When(campaign.Sequence(bet, deposit, bet).Within(20 * time.Minute)).
-			QuietHours(campaign.Quiet("22:00", "08:00")).CancelOn(deposit.Where("event.amount < 3")).Reentry(campaign.Cooldown(15 * time.Minute)).Send(campaign.Popup("night")),
-		campaign.New("never").When(campaign.AllOf(bet, deposit, cart).Within(20 * time.Minute)).
+		campaign.New("night").When(campaign.Sequence(bet, deposit, bet).Within(20*time.Minute)).
+			QuietHours(campaign.Quiet("22:00", "08:00")).CancelOn(deposit.Where("event.amount < 3")).Reentry(campaign.Cooldown(15*time.Minute)).Send(campaign.Popup("night")),
+		campaign.New("never").When(campaign.AllOf(bet, deposit, cart).Within(20*time.Minute)).
 			QuietHours(campaign.Quiet("21:00", "23:30").Zone("Europe/London").Cancel()).Slot("page").Send(campaign.Popup("never")),
 		campaign.New("carts").When(campaign.Absent(cart, campaign.Event("purchase")).Restart().Within(10*time.Minute).Correlate("event.cart")).
 			Reentry(campaign.Cooldown(30*time.Minute)).Holdout(0.2).Salt("one").Converts(campaign.Event("purchase"), 2*time.Hour).Send(campaign.Popup("carts")),
@@ -41,15 +36,7 @@ func everyGate(t *testing.T) []*campaign.Campaign {
 		campaign.New("same-cart").When(campaign.Count(cart, 2).Within(time.Hour).Correlate("event.cart").AllowedLateness(time.Minute)).
 			Reentry(campaign.Once()).Send(campaign.Popup("same-cart")),
 		campaign.New("watched").State(campaign.Shadow).When(campaign.AnyOf(deposit.Where("event.amount > 45"), loss)).Cap("global", 2, time.Hour).Send(campaign.Popup("watched")),
-	} {
-		y, err := b.YAML()
-		if err != nil {
-			t.Fatal(err)
-		}
-		source.WriteString("---\n")
-		source.Write(y)
-	}
-	return parse(t, source.String())
+	)
 }
 
 // busyLog is NDJSON of an evening and a night: duplicates, events that are late and too late, ones
@@ -93,27 +80,6 @@ func busyLog(seed uint64, n, users int) string {
 	return b.String()
 }
 
-// workAs runs one more instance of the processor until the test ends.
-func (w *world) workAs(instance string) *stream.Processor {
-	w.t.Helper()
-	cfg := stream.DefaultConfig()
-	cfg.Kafka, cfg.InstanceID, cfg.Logger = w.cfg, instance, slog.New(slog.DiscardHandler)
-	p, err := stream.New(cfg, engage.Processor)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-	})
-	return p
-}
-
 // byUser are the verdicts' bytes in the order in which each user got them.
 func byUser(t *testing.T, all []*schemas.Verdict) map[string][][]byte {
 	t.Helper()
@@ -135,39 +101,11 @@ func TestLiveAndRehearsalAgreeByteForByteOnEveryGate(t *testing.T) {
 	}{{11, 1}, {12, 2}} {
 		t.Run(fmt.Sprintf("seed %d, %d workers", c.seed, c.workers), func(t *testing.T) {
 			log := busyLog(c.seed, 3000, 20)
-			w := newWorld(t)
-			all := everyGate(t)
-			if _, err := declare.Apply(t.Context(), w.cfg, "demo", all, false); err != nil {
-				t.Fatal(err)
-			}
-			var ready []*stream.Processor
-			for i := range c.workers {
-				ready = append(ready, w.workAs(fmt.Sprintf("worker-%d", i)))
-			}
-			w.until("ready", func() bool {
-				return !slices.ContainsFunc(ready, func(p *stream.Processor) bool { return !p.Ready() })
-			})
+			w := newWorld(t, everyGate(t))
+			w.work(c.workers)
 			w.decided(w.produce(log))
-
-			var rehearsed []*schemas.Verdict
-			r, err := New("demo", all, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			count := r.stepper.emit
-			r.stepper.emit = func(s Step) error {
-				rehearsed = append(rehearsed, s.Verdicts...)
-				return count(s)
-			}
-			report, err := r.File(strings.NewReader(log), w.cfg.Partitions)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var live []*schemas.Verdict
-			w.until("all deadlines", func() bool {
-				live = slices.DeleteFunc(w.verdicts(), func(v *schemas.Verdict) bool { return v.DecidedMs > report.To.UnixMilli() })
-				return len(live) >= len(rehearsed)
-			})
+			rehearsed, report := w.rehearse(log)
+			live := w.live(report.To, len(rehearsed))
 			got, want := byUser(t, rehearsed), byUser(t, live)
 			for user, w := range want {
 				if g := got[user]; !slices.EqualFunc(g, w, bytes.Equal) {

@@ -1,11 +1,8 @@
 package rehearse
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"reflect"
@@ -14,17 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/dwellhq/dwell/internal/declare"
-	"github.com/dwellhq/dwell/kafka"
-	"github.com/dwellhq/dwell/kafka/stream"
 	"github.com/dwellhq/dwell/processors/engage"
-	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/schemas"
-	"github.com/dwellhq/dwell/topics"
 )
 
 // threeCampaigns: two compete for a slot, one of which starts over at a loss and one has a cooldown; the
@@ -66,15 +54,6 @@ spec:
   channels: [{type: popup, content: c}]
 `
 
-func parse(t *testing.T, source string) []*campaign.Campaign {
-	t.Helper()
-	all, err := campaign.Parse("test.yaml", []byte(source))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 // randomLog is NDJSON with duplicates, late events, events without an id or time, and bad lines.
 func randomLog(seed uint64, n, users int) string {
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -97,115 +76,6 @@ func randomLog(seed uint64, n, users int) string {
 	return b.String()
 }
 
-// world is a broker in this process with a worker's processor.
-type world struct {
-	t    *testing.T
-	fake *kfake.Cluster
-	cfg  kafka.Config
-	cl   *kgo.Client
-	adm  *kadm.Client
-}
-
-const patience = 60 * time.Second
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	w := &world{t: t, fake: c, cfg: kafka.DefaultConfig()}
-	w.cfg.Brokers, w.cfg.Partitions = c.ListenAddrs(), 4
-	if err := kafka.Ensure(t.Context(), w.cfg, topics.Builtin()...); err != nil {
-		t.Fatal(err)
-	}
-	if w.cl, err = w.cfg.NewClient("test", kafka.ProducerOptions()...); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.cl.Close)
-	w.adm = kadm.NewClient(w.cl)
-	return w
-}
-
-// work runs the engage processor until the test ends.
-func (w *world) work() {
-	w.t.Helper()
-	cfg := stream.DefaultConfig()
-	cfg.Kafka, cfg.InstanceID, cfg.Logger = w.cfg, "one", slog.New(slog.DiscardHandler)
-	p, err := stream.New(cfg, engage.Processor)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-	})
-	w.until("ready", p.Ready)
-}
-
-func (w *world) until(what string, ok func() bool) {
-	w.t.Helper()
-	for end := time.Now().Add(patience); !ok(); <-time.After(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Fatalf("waited %v for: %s", patience, what)
-		}
-	}
-}
-
-// produce writes the log's events as the gateway does.
-func (w *world) produce(log string) (n int64) {
-	w.t.Helper()
-	var recs []*kgo.Record
-	lines := Lines{Tenant: "demo", Partitions: w.cfg.Partitions}
-	err := lines.Read(strings.NewReader(log), func(r Record) error {
-		b, err := topics.Events.Codec.Append(nil, r.Event)
-		recs = append(recs, &kgo.Record{Topic: topics.Events.Name, Key: []byte(r.Key), Value: b, Timestamp: time.UnixMilli(r.MS)})
-		return err
-	}, func(Bad) {})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := w.cl.ProduceSync(w.t.Context(), recs...).FirstErr(); err != nil {
-		w.t.Fatal(err)
-	}
-	return int64(len(recs))
-}
-
-// decided waits until the worker has committed n events.
-func (w *world) decided(n int64) {
-	w.t.Helper()
-	w.until("all events decided", func() bool {
-		o, err := w.adm.FetchOffsets(context.Background(), "dwell.engage")
-		sum := int64(0)
-		o.Each(func(r kadm.OffsetResponse) {
-			if r.Topic == topics.Events.Name {
-				sum += max(r.At, 0)
-			}
-		})
-		return err == nil && sum >= n
-	})
-}
-
-func (w *world) verdicts() []*schemas.Verdict {
-	w.t.Helper()
-	var all []*schemas.Verdict
-	err := kafka.ReadAll(w.t.Context(), w.cfg, topics.Verdicts.Spec, func(e kafka.Entry) error {
-		v, err := topics.Verdicts.Codec.Decode(bytes.Clone(e.Value))
-		all = append(all, v)
-		return err
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return all
-}
-
 // plain makes verdicts comparable, in one order.
 func plain(all []*schemas.Verdict) []string {
 	var lines []string
@@ -222,34 +92,12 @@ func plain(all []*schemas.Verdict) []string {
 func TestARehearsalGivesTheVerdictsOfALiveWorker(t *testing.T) {
 	const seed = 7
 	log := randomLog(seed, 1500, 12)
-	w := newWorld(t)
 	all := parse(t, threeCampaigns)
-	if _, err := declare.Apply(t.Context(), w.cfg, "demo", all, false); err != nil {
-		t.Fatal(err)
-	}
-	w.work()
+	w := newWorld(t, all)
+	w.work(1)
 	w.decided(w.produce(log))
-
-	var rehearsed []*schemas.Verdict
-	r, err := New("demo", all, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	count := r.stepper.emit
-	r.stepper.emit = func(s Step) error {
-		rehearsed = append(rehearsed, s.Verdicts...)
-		return count(s)
-	}
-	report, err := r.File(strings.NewReader(log), w.cfg.Partitions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The worker's clock goes on after the last event, and it wakes by it; both are compared up to there.
-	var live []*schemas.Verdict
-	w.until("all deadlines", func() bool {
-		live = slices.DeleteFunc(w.verdicts(), func(v *schemas.Verdict) bool { return v.DecidedMs > report.To.UnixMilli() })
-		return len(live) >= len(rehearsed)
-	})
+	rehearsed, report := w.rehearse(log)
+	live := w.live(report.To, len(rehearsed))
 	got, want := plain(rehearsed), plain(live)
 	if !slices.Equal(got, want) {
 		for i := range min(len(got), len(want)) {

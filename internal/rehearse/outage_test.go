@@ -2,42 +2,27 @@ package rehearse
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/dwellhq/dwell/internal/declare"
-	"github.com/dwellhq/dwell/kafka/stream"
+	"github.com/dwellhq/dwell/internal/livetest"
 	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
-	"github.com/dwellhq/dwell/schemas"
-	"github.com/dwellhq/dwell/topics"
 )
 
 // waiters are decided by deadlines of five minutes, and cancelled until then.
 func waiters(t *testing.T) []*campaign.Campaign {
 	t.Helper()
-	var source strings.Builder
-	for _, b := range []campaign.Builder{
-		campaign.New("cart").When(campaign.Absent(campaign.Event("cart_add"), campaign.Event("purchase")).Within(5 * time.Minute).AllowedLateness(0)).Send(campaign.Popup("cart")),
+	return parseAll(t,
+		campaign.New("cart").When(campaign.Absent(campaign.Event("cart_add"), campaign.Event("purchase")).Within(5*time.Minute).AllowedLateness(0)).Send(campaign.Popup("cart")),
 		campaign.New("welcome").When(campaign.Count(campaign.Event("signup"), 1).Within(time.Hour)).
-			Delay(5 * time.Minute).CancelOn(campaign.Event("deposit")).Send(campaign.Popup("welcome")),
-	} {
-		y, err := b.YAML()
-		if err != nil {
-			t.Fatal(err)
-		}
-		source.WriteString("---\n")
-		source.Write(y)
-	}
-	return parse(t, source.String())
+			Delay(5*time.Minute).CancelOn(campaign.Event("deposit")).Send(campaign.Popup("welcome")),
+	)
 }
 
 // outageLog is ten minutes: all users fill a cart and sign up at the beginning, half of them take it back after
@@ -83,35 +68,11 @@ func (w *world) slow() {
 // are committed then.
 func (w *world) shift(dir string, more, all int64) int64 {
 	w.t.Helper()
-	cfg := stream.DefaultConfig()
-	cfg.Kafka, cfg.InstanceID, cfg.Dir, cfg.Logger = w.cfg, "one", dir, slog.New(slog.DiscardHandler)
-	p, err := stream.New(cfg, engage.Processor)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
+	d := livetest.Decide(w.t, w.cfg, "one", dir)
 	before := w.committed()
 	w.until("some events committed", func() bool { return w.committed() >= min(before+more, all) })
-	stop()
-	if err := <-done; err != nil {
-		w.t.Fatal(err)
-	}
+	d.Stop()
 	return w.committed()
-}
-
-func (w *world) committed() (n int64) {
-	o, err := w.adm.FetchOffsets(context.Background(), "dwell.engage")
-	if err != nil {
-		return 0 // the group is not there yet
-	}
-	o.Each(func(r kadm.OffsetResponse) {
-		if r.Topic == topics.Events.Name {
-			n += max(r.At, 0)
-		}
-	})
-	return n
 }
 
 // The log's times are those of ten minutes that ended two minutes ago; workers come and go while it is read, in
@@ -121,11 +82,7 @@ func (w *world) committed() (n int64) {
 // half of them.
 func TestNothingFiresWhileItsCancellationWaitsInTheBacklog(t *testing.T) {
 	const users, busy = 40, 2000
-	w := newWorld(t)
-	all := waiters(t)
-	if _, err := declare.Apply(t.Context(), w.cfg, "demo", all, false); err != nil {
-		t.Fatal(err)
-	}
+	w := newWorld(t, waiters(t))
 	lines := outageLog(time.Now().Add(-12*time.Minute).UTC().Truncate(time.Millisecond), users, busy)
 	total := int64(0)
 	for piece := range slices.Chunk(lines, 10) { // a batch a partition each
@@ -143,19 +100,7 @@ func TestNothingFiresWhileItsCancellationWaitsInTheBacklog(t *testing.T) {
 		t.Errorf("%d workers fell over between the deadlines' beginning and their end, so it tests little", outages)
 	}
 
-	var rehearsed []*schemas.Verdict
-	r, err := New("demo", all, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	count := r.stepper.emit
-	r.stepper.emit = func(s Step) error {
-		rehearsed = append(rehearsed, s.Verdicts...)
-		return count(s)
-	}
-	if _, err := r.File(strings.NewReader(strings.Join(lines, "\n")), w.cfg.Partitions); err != nil {
-		t.Fatal(err)
-	}
+	rehearsed, _ := w.rehearse(strings.Join(lines, "\n"))
 	live := w.verdicts()
 	got, want := byUser(t, live), byUser(t, rehearsed)
 	for u := range users {

@@ -9,30 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dwellhq/dwell/embedded"
+	"github.com/dwellhq/dwell/internal/livetest"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
-
-func cluster(t *testing.T) kafka.Config {
-	t.Helper()
-	k, err := embedded.StartKafka(embedded.KafkaConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := k.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	cfg := kafka.DefaultConfig()
-	cfg.Brokers, cfg.Partitions = k.Addrs(), 3
-	if err := kafka.Ensure(t.Context(), cfg, topics.Builtin()...); err != nil {
-		t.Fatal(err)
-	}
-	return cfg
-}
 
 func line(i int) string {
 	return fmt.Sprintf(`10.0.0.%d - - [17/May/2015:10:05:%02d +0000] "GET /p%d HTTP/1.1" 200 %d "-" "UA"`, i%5, i%60, i, i)
@@ -91,7 +72,7 @@ func ids(t *testing.T, cfg kafka.Config) (map[string]int, []*schemas.DeadLetter)
 
 func TestEveryLineBecomesOneEventOrOneDeadLetter(t *testing.T) {
 	for _, packed := range []bool{false, true} {
-		cfg := cluster(t)
+		cfg := livetest.Kafka(t, 3)
 		lines := []string{line(1), line(2), "garbage", "", line(3), strings.Repeat("x", 3<<20), line(4)}
 		p, err := Run(t.Context(), cfg, Config{File: write(t, packed, lines...), Name: "n", Tenant: "acme"})
 		if err != nil || p.Lines != 7 || p.Sent != 4 || p.Unparsed != 3 {
@@ -108,7 +89,7 @@ func TestEveryLineBecomesOneEventOrOneDeadLetter(t *testing.T) {
 }
 
 func TestSameNameAddsNothingAndOtherFileIsRefused(t *testing.T) {
-	cfg := cluster(t)
+	cfg := livetest.Kafka(t, 3)
 	path := write(t, false, line(1), line(2), "garbage")
 	conf := Config{File: path, Name: "n", Tenant: "acme"}
 	if _, err := Run(t.Context(), cfg, conf); err != nil {
@@ -134,7 +115,7 @@ func TestSameNameAddsNothingAndOtherFileIsRefused(t *testing.T) {
 }
 
 func TestInterruptedReplayGoesOnWhereItWas(t *testing.T) {
-	cfg := cluster(t)
+	cfg := livetest.Kafka(t, 3)
 	var lines []string
 	for i := range 200 {
 		lines = append(lines, line(i))

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/embedded/kafkatest"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
@@ -33,7 +33,7 @@ const (
 type world struct {
 	t       *testing.T
 	cfg     Config
-	cluster *kfake.Cluster // nil on a real broker
+	cluster *kafkatest.Cluster // nil on a real broker
 	cl      *kgo.Client
 	log     *slog.Logger
 
@@ -56,12 +56,8 @@ func newWorld(t *testing.T) *world {
 		w.cfg.Kafka.Brokers = strings.Split(brokers, ",")
 		w.cfg.SessionTimeout = 6 * time.Second // a real broker's least
 	} else {
-		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100*time.Millisecond))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		w.cluster, w.cfg.Kafka.Brokers = c, c.ListenAddrs()
+		w.cluster = kafkatest.Start(t)
+		w.cfg.Kafka.Brokers = w.cluster.ListenAddrs()
 	}
 	w.freshTopics()
 	cl, err := w.cfg.Kafka.NewClient("test", append(kafka.ProducerOptions(),

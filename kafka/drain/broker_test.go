@@ -12,10 +12,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/dwellhq/dwell/embedded/sessions"
+	"github.com/dwellhq/dwell/embedded/kafkatest"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/kafka/drain"
 	"github.com/dwellhq/dwell/schemas"
@@ -32,12 +31,12 @@ const brokersEnv = "DWELL_TEST_BROKERS"
 
 // broker is a cluster with a topic for one test.
 type broker struct {
-	*kfake.Cluster // nil for a real one
-	source         *topics.Spec
-	name           string // of the pipeline
-	cfg            drain.Config
-	cl             *kgo.Client
-	adm            *kadm.Client
+	*kafkatest.Cluster // nil for a real one
+	source             *topics.Spec
+	name               string // of the pipeline
+	cfg                drain.Config
+	cl                 *kgo.Client
+	adm                *kadm.Client
 }
 
 func startBroker(t *testing.T, partitions int32) *broker {
@@ -47,17 +46,8 @@ func startBroker(t *testing.T, partitions int32) *broker {
 	if addrs := os.Getenv(brokersEnv); addrs != "" {
 		b.cfg.Kafka.Brokers = strings.Split(addrs, ",")
 	} else {
-		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100*time.Millisecond))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		k, err := sessions.Keep(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(k.Close)
-		b.Cluster, b.cfg.Kafka.Brokers = c, c.ListenAddrs()
+		b.Cluster = kafkatest.Start(t)
+		b.cfg.Kafka.Brokers = b.ListenAddrs()
 	}
 	b.cfg.Kafka.Partitions = partitions
 	b.cfg.SessionTimeout, b.cfg.Grace, b.cfg.Backoff = 2*time.Second, time.Second, 100*time.Millisecond

@@ -109,12 +109,7 @@ func TestRefusedSessionTimeoutIsAnError(t *testing.T) {
 	if brokers(t).fake == nil {
 		t.Skip("the cluster's minimum is not known")
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(6*time.Second))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	w := newWorld(t, site{c.ListenAddrs(), c})
+	w := newWorld(t, inProcess(t, kfake.GroupMinSessionTimeout(6*time.Second)))
 	def, _, _ := w.counting()
 	cfg := w.config("a")
 	cfg.SessionTimeout = 2 * time.Second

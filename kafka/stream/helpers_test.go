@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/embedded/kafkatest"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/schemas"
@@ -30,11 +31,13 @@ func brokers(t *testing.T) site {
 	if b := os.Getenv("DWELL_TEST_BROKERS"); b != "" {
 		return site{addrs: strings.Split(b, ",")}
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	return inProcess(t)
+}
+
+// inProcess is a fake cluster, whatever DWELL_TEST_BROKERS says.
+func inProcess(t *testing.T, opts ...kfake.Opt) site {
+	t.Helper()
+	c := kafkatest.Start(t, opts...)
 	return site{c.ListenAddrs(), c}
 }
 
@@ -55,7 +58,7 @@ type world struct {
 	cfg  kafka.Config
 	cl   *kgo.Client
 	adm  *kadm.Client
-	fake *kfake.Cluster // nil on a real cluster
+	fake *kafkatest.Cluster // nil on a real cluster
 }
 
 var worlds atomic.Int64
@@ -63,7 +66,7 @@ var worlds atomic.Int64
 // site is where a world is.
 type site struct {
 	addrs []string
-	fake  *kfake.Cluster
+	fake  *kafkatest.Cluster
 }
 
 func newWorld(t *testing.T, at site) *world {

@@ -216,12 +216,7 @@ func TestDefaultSessionTimeoutGivesWay(t *testing.T) {
 	if brokers(t).fake == nil {
 		t.Skip("the cluster's minimum is not known")
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(6*time.Second))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	w := newWorld(t, site{c.ListenAddrs(), c})
+	w := newWorld(t, inProcess(t, kfake.GroupMinSessionTimeout(6*time.Second)))
 	def, in, out := w.counting()
 	cfg := w.config("a")
 	cfg.SessionTimeout = 0

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dwellhq/dwell/internal/seedtest"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/schemas"
 )
@@ -99,7 +100,7 @@ func TestACampaignMovesWithItsEventsAndPriority(t *testing.T) {
 
 // A fold leaves every view before it as it was, whatever is declared in whatever order.
 func TestFoldsLeaveTheViewsBeforeAsTheyWere(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := rand.New(rand.NewPCG(seedtest.Draw(t), 0))
 	type kept struct {
 		view *Catalog
 		want map[string][]string

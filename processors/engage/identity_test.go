@@ -4,16 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/dwellhq/dwell/internal/seedtest"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/processors/proctest"
@@ -281,11 +280,7 @@ func (p *people) run(t *testing.T, r *rand.Rand, views []any, whole bool) (w *wo
 }
 
 func TestAClaimedHistoryCountsAsIfItHadBeenTheUsersFromTheStart(t *testing.T) {
-	n := uint64(time.Now().UnixNano())
-	if s := os.Getenv("DWELL_SEED"); s != "" {
-		n, _ = strconv.ParseUint(s, 10, 64)
-	}
-	t.Logf("DWELL_SEED=%d", n)
+	n := seedtest.Draw(t)
 	views := map[string][]any{"0s": declaredViews(t, "0s"), "1h": declaredViews(t, "1h")}
 	ran, matched := 0, 0
 	for i := range uint64(3000) {

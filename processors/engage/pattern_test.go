@@ -1,7 +1,6 @@
 package engage
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dwellhq/dwell/internal/seedtest"
 	"github.com/dwellhq/dwell/processors/proctest"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
@@ -47,7 +47,7 @@ func told(r *proctest.Run, user func(*schemas.Verdict) string) (all []string) {
 // with many values is told the same as many users with one each. Nothing is late here, as late goes
 // by the newest event of all values.
 func TestTheValuesOfAFieldAreAsUsersOfTheirOwn(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := rand.New(rand.NewPCG(seedtest.Draw(t), 0))
 	patterns := []string{
 		`count: {event: a, times: 2}`,
 		`sequence: [{event: a}, {event: b}]`,
@@ -176,21 +176,7 @@ func patternRow() *schemas.EngageRow {
 }
 
 func TestStoredPatternsDecodeForEver(t *testing.T) {
-	text, err := os.ReadFile("testdata/row_patterns.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := rowCodec{}.Decode(stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if fmt.Sprint(got) != fmt.Sprint(patternRow()) {
-		t.Errorf("got %v\nwant %v", got, patternRow())
-	}
+	_, got := stored(t, "row_patterns.hex", patternRow())
 	storedAgain(t, got)
 }
 

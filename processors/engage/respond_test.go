@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dwellhq/dwell/internal/seedtest"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/engage/gate"
 	"github.com/dwellhq/dwell/processors/proctest"
@@ -218,7 +219,7 @@ var final = []string{Reentry, Cancelled, Priority, Capped, Control, Expired, Sen
 // Whatever happens in whatever order, each match ends with one verdict, nothing is sent in quiet
 // hours or beyond a cap, and the same log gives the same verdicts.
 func TestEveryMatchEndsOnceAndGatesHold(t *testing.T) {
-	s := seed(t)
+	s := seedtest.Draw(t)
 	for round := range uint64(6) {
 		first := tell(t, rand.New(rand.NewPCG(s, round)))
 		if again := tell(t, rand.New(rand.NewPCG(s, round))); fmt.Sprint(again) != fmt.Sprint(first) {

@@ -31,22 +31,29 @@ func goldenRow() *schemas.EngageRow {
 
 // A row that was stored once decodes for ever, and an id that was remembered once is known for ever.
 func TestStoredRowsDecodeForEver(t *testing.T) {
-	text, err := os.ReadFile("testdata/row_v1.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := rowCodec{}.Decode(stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if fmt.Sprint(got) != fmt.Sprint(goldenRow()) {
-		t.Errorf("got %v\nwant %v", got, goldenRow())
-	}
+	_, got := stored(t, "row_v1.hex", goldenRow())
 	storedAgain(t, got)
+}
+
+// stored is a row's bytes in a file of testdata, which must decode to what was meant.
+func stored(t *testing.T, file string, want *schemas.EngageRow) ([]byte, *schemas.EngageRow) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := rowCodec{}.Decode(bytes.Clone(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+	return b, got
 }
 
 // storedAgain stores a row that was decoded from its plain form, and reads it again.

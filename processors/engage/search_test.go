@@ -3,33 +3,18 @@ package engage
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dwellhq/dwell/internal/seedtest"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/processors/proctest"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
-
-// seed of the random tests: DWELL_SEED, else another one each time. A failure prints it.
-func seed(t *testing.T) uint64 {
-	if s := os.Getenv("DWELL_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	n := uint64(time.Now().UnixNano())
-	t.Logf("DWELL_SEED=%d", n)
-	return n
-}
 
 // rule is a campaign as the search knows it; seconds throughout.
 type rule struct {
@@ -144,7 +129,7 @@ func search(rules []rule, log []happening) (all []string) {
 }
 
 func TestTheDeciderDecidesAsASearchOverTheWholeLog(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := rand.New(rand.NewPCG(seedtest.Draw(t), 0))
 	seen := map[string]int{}
 	for range 1_500 {
 		var c *Catalog

@@ -2,7 +2,6 @@ package engage
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"strings"
@@ -261,22 +260,8 @@ func profileRow() *schemas.EngageRow {
 }
 
 func TestStoredProfilesDecodeForEver(t *testing.T) {
-	text, err := os.ReadFile("testdata/row_profile.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := rowCodec{}.Decode(bytes.Clone(stored))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if fmt.Sprint(got) != fmt.Sprint(profileRow()) {
-		t.Errorf("got %v\nwant %v", got, profileRow())
-	}
-	if again, err := (rowCodec{}).Append(nil, got); err != nil || !bytes.Equal(again, stored) {
+	b, got := stored(t, "row_profile.hex", profileRow())
+	if again, err := (rowCodec{}).Append(nil, got); err != nil || !bytes.Equal(again, b) {
 		t.Errorf("encodes to %x: %v", again, err)
 	}
 	// Definitions and lists are named in rows for ever.

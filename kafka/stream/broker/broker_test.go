@@ -22,6 +22,11 @@ func admin(t *testing.T) (*Admin, kafka.Config) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	return adminOf(t, c)
+}
+
+func adminOf(t *testing.T, c *kfake.Cluster) (*Admin, kafka.Config) {
+	t.Helper()
 	cfg := kafka.DefaultConfig()
 	cfg.Brokers = c.ListenAddrs()
 	a, err := New(cfg, "test")
@@ -114,13 +119,7 @@ func TestTopicMayAppearAfterTheBrokersStoodStill(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	cfg := kafka.DefaultConfig()
-	cfg.Brokers = c.ListenAddrs()
-	a, err := New(cfg, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(a.Close)
+	a, _ := adminOf(t, c)
 	const wait = 500 * time.Millisecond
 	asked := 0
 	c.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/embedded/kafkatest"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/kafka/stream"
 	"github.com/dwellhq/dwell/kafka/stream/journal"
@@ -27,7 +27,7 @@ const patience = 60 * time.Second
 // world is a fake cluster with one processor's topics.
 type world struct {
 	t     *testing.T
-	fake  *kfake.Cluster
+	fake  *kafkatest.Cluster
 	cfg   kafka.Config
 	cl    *kgo.Client
 	adm   *kadm.Client
@@ -58,13 +58,9 @@ type memory struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	w := &world{t: t, fake: c, cfg: kafka.DefaultConfig(), rng: rand.New(rand.NewPCG(seed, 7)), ms: time.Now().Add(-time.Hour).UnixMilli()}
-	w.cfg.Brokers, w.cfg.Partitions = c.ListenAddrs(), 3
+	w := &world{t: t, fake: kafkatest.Start(t), cfg: kafka.DefaultConfig(), rng: rand.New(rand.NewPCG(seed, 7)), ms: time.Now().Add(-time.Hour).UnixMilli()}
+	w.cfg.Brokers, w.cfg.Partitions = w.fake.ListenAddrs(), 3
+	var err error
 	if w.cl, err = w.cfg.NewClient("test", kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dwellhq/dwell/internal/seedtest"
 	"github.com/dwellhq/dwell/schemas"
 )
 
@@ -85,9 +86,7 @@ func (w world) reach(scope uint64) (r Reach) {
 // Caps over a bounded memory decide as the oracle over all that ever was: windows, reservations,
 // control groups, shadows, and answers that release or confirm, in any order.
 func TestCapsDecideAsAnOracleThatForgetsNothing(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := rand.New(rand.NewPCG(seedtest.Draw(t), 0))
 	longest := 0
 	for round := range 1500 {
 		// In hours, a week is soon over, and the last spends are not kept for being the last.

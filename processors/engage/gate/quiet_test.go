@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 	_ "time/tzdata"
+
+	"github.com/dwellhq/dwell/internal/seedtest"
 )
 
 func mustZone(t testing.TB, name string) *time.Location {
@@ -47,9 +49,7 @@ func changes(zone *time.Location) (days []time.Time) {
 // The end of quiet hours is held against a search, minute by minute, over the days on which the
 // clocks change: by an hour, by half an hour (Lord Howe), at midnight (Santiago), never (Kathmandu).
 func TestQuietHoursEndWhereASearchFindsTheEnd(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := rand.New(rand.NewPCG(seedtest.Draw(t), 0))
 	for _, name := range []string{"Europe/London", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Asia/Kathmandu", "UTC"} {
 		zone := mustZone(t, name)
 		for _, day := range changes(zone) {

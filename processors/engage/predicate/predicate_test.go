@@ -3,26 +3,11 @@ package predicate
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
-)
 
-// seed of the random tests: DWELL_SEED, else another one each time. A failure prints it.
-func seed(t *testing.T) uint64 {
-	if s := os.Getenv("DWELL_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	n := uint64(time.Now().UnixNano())
-	t.Logf("DWELL_SEED=%d", n)
-	return n
-}
+	"github.com/dwellhq/dwell/internal/seedtest"
+)
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
@@ -91,7 +76,7 @@ func (k known) Field(name string) (any, bool) { v, ok := k[name]; return v, ok }
 func userOf(object string) known { return known(parseObject([]byte(object))) }
 
 func TestClosuresDecideAsCEL(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := rand.New(rand.NewPCG(seedtest.Draw(t), 0))
 	truths := 0
 	for range 2_000 {
 		source := randomCondition(r, 3)

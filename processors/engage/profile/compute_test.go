@@ -5,29 +5,14 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
+	"github.com/dwellhq/dwell/internal/seedtest"
 	"github.com/dwellhq/dwell/processors/engage/predicate"
 	"github.com/dwellhq/dwell/schemas"
 )
-
-// seed of the random tests: DWELL_SEED, else another one each time. A failure prints it.
-func seed(t *testing.T) uint64 {
-	if s := os.Getenv("DWELL_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	n := uint64(time.Now().UnixNano())
-	t.Logf("DWELL_SEED=%d", n)
-	return n
-}
 
 func field(t testing.TB, name string) predicate.Field {
 	t.Helper()
@@ -117,7 +102,7 @@ func near(a, b any) bool {
 // Random events, late, ahead and in bursts, against all raw events, for every function and window,
 // through the encoding of a row now and then.
 func TestComputedTraitsAreWhatAllEventsSay(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := rand.New(rand.NewPCG(seedtest.Draw(t), 0))
 	windows := []time.Duration{0, time.Minute, time.Hour, 25 * time.Hour, 7 * day}
 	values := 0
 	for round := range 1_500 {
@@ -280,7 +265,7 @@ func TestOnlyEventsWithTheFieldCount(t *testing.T) {
 
 // A user with 20 audiences and 20 computed traits, after a year of events.
 func TestARowStaysSmall(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := rand.New(rand.NewPCG(seedtest.Draw(t), 0))
 	p, now := &schemas.ProfileState{}, int64(1_767_225_600_000)
 	var all []*Definition
 	for i := range 20 {

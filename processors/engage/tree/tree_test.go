@@ -3,29 +3,14 @@ package tree
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
-	"time"
+
+	"github.com/dwellhq/dwell/internal/seedtest"
 )
 
-// seed of the random tests: DWELL_SEED, else another one each time. A failure prints it.
-func seed(t *testing.T) uint64 {
-	if s := os.Getenv("DWELL_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	n := uint64(time.Now().UnixNano())
-	t.Logf("DWELL_SEED=%d", n)
-	return n
-}
-
 func TestATreeIsAMapThatNeverChanges(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := rand.New(rand.NewPCG(seedtest.Draw(t), 0))
 	var tr Tree[int]
 	m := map[[2]string]int{}
 	same := func(tr Tree[int], m map[[2]string]int) {

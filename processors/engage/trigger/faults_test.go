@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/dwellhq/dwell/internal/seedtest"
 )
 
 // faulty is a machine with a planted fault: another machine, or events and outcomes changed on their
@@ -162,7 +164,7 @@ var planted = []struct {
 
 // Each planted fault must be seen by the search, in each kind that can have it.
 func TestTheSearchCatchesPlantedFaults(t *testing.T) {
-	n := seed(t)
+	n := seedtest.Draw(t)
 	for _, f := range planted {
 		for _, kind := range f.kinds {
 			t.Run(f.name+"/"+string(kind), func(t *testing.T) {
@@ -222,7 +224,7 @@ func prefixes(m Machine, events []Event, reversed bool) (spans [][2]int64) {
 }
 
 func TestASequenceKeepsTheLatestStartOfEveryPrefix(t *testing.T) {
-	r := rand.New(rand.NewPCG(seed(t), 0))
+	r := rand.New(rand.NewPCG(seedtest.Draw(t), 0))
 	caught := 0
 	for range 1_000_000 { // most show within a hundred, the rarest in one of some thousands
 		l := randomLog(r, Sequence)

@@ -9,21 +9,9 @@ import (
 	"strconv"
 	"testing"
 	"time"
-)
 
-// seed of the random tests: DWELL_SEED, else another one each time. A failure prints it.
-func seed(t *testing.T) uint64 {
-	if s := os.Getenv("DWELL_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	n := uint64(time.Now().UnixNano())
-	t.Logf("DWELL_SEED=%d", n)
-	return n
-}
+	"github.com/dwellhq/dwell/internal/seedtest"
+)
 
 // cases is how many random cases of each kind are tried: DWELL_CASES, else what CI has time for.
 func cases(t *testing.T) int {
@@ -161,7 +149,7 @@ func compare(got []*Match, ids [][]string, numbers []float64, spans [][2]int64) 
 }
 
 func TestPatternsDecideAsASearchOverAllSubsequences(t *testing.T) {
-	n := seed(t)
+	n := seedtest.Draw(t)
 	for i, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(n, uint64(i)))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/dwellhq/dwell/internal/seedtest"
 )
 
 // device steps events and wakes when it is asked to, up to the time of each.
@@ -103,7 +105,7 @@ func randomMerge(r *rand.Rand, kind Kind, merge func(*Machine, State, State, []E
 }
 
 func TestMergedStatesGoOnAsOne(t *testing.T) {
-	n := seed(t)
+	n := seedtest.Draw(t)
 	for _, kind := range kinds {
 		r := rand.New(rand.NewPCG(n, 1))
 		ran := 0
@@ -124,7 +126,7 @@ func TestMergedStatesGoOnAsOne(t *testing.T) {
 
 // Each planted fault must be seen by the property, in each kind that can have it.
 func TestThePropertyOfMergesCatchesPlantedFaults(t *testing.T) {
-	n := seed(t)
+	n := seedtest.Draw(t)
 	for name, merge := range map[string]func(*Machine, State, State, []Event, int64) (State, Outcome){
 		"the past is lost": func(m *Machine, s, _ State, _ []Event, now int64) (State, Outcome) {
 			return m.Merge(s, State{}, nil, now)
@@ -155,7 +157,7 @@ func TestThePropertyOfMergesCatchesPlantedFaults(t *testing.T) {
 
 // What was used up before the claim is not used again, whoever used it.
 func TestWhatMatchedBeforeAMergeIsNotMatchedAgain(t *testing.T) {
-	n := seed(t)
+	n := seedtest.Draw(t)
 	for _, kind := range kinds {
 		r := rand.New(rand.NewPCG(n, 2))
 		ran := 0
