@@ -22,13 +22,17 @@ func versions(s *Spec, specs []*Spec, found map[string]Found) lag {
 	if !s.Compact {
 		return lag{}
 	}
-	keep := lag{ms: lasting(s.CompactionLag)}
-	for _, name := range s.LagAs {
-		if ms := retained(name, specs, found); ms > keep.ms {
-			keep = lag{ms, name}
+	return lag{ms: lasting(s.CompactionLag)}.orOf(s.LagAs, specs, found)
+}
+
+// orOf is the lag, or the retention of the longest of these journals where that is longer.
+func (l lag) orOf(journals []string, specs []*Spec, found map[string]Found) lag {
+	for _, name := range journals {
+		if ms := retained(name, specs, found); ms > l.ms {
+			l = lag{ms, name}
 		}
 	}
-	return keep
+	return l
 }
 
 // retained is for how long a topic keeps its records, milliseconds, once the plan is carried out.
@@ -76,6 +80,20 @@ func compaction(s *Spec, f Found, keep lag) []Change {
 		Topic: s.Name, What: ToSet, Setting: minCompaction, From: strconv.FormatInt(n, 10), To: strconv.FormatInt(keep.ms, 10),
 		Why: fmt.Sprintf("compaction would remove versions that %s still names, and replay-check could not do its runs again", keep.who()),
 	})
+}
+
+// rows warns where versions of a table's rows go before the journals that name them.
+func rows(s *Spec, f Found, specs []*Spec, found map[string]Found) []Change {
+	n, ok := f.number(minCompaction)
+	keep := lag{}.orOf(s.NamedBy, specs, found)
+	if !s.Compact || !ok || n >= keep.ms {
+		return nil
+	}
+	return []Change{{
+		Topic: s.Name, What: Warned, Setting: minCompaction, From: strconv.FormatInt(n, 10), To: strconv.FormatInt(keep.ms, 10),
+		Why: fmt.Sprintf("compaction removes versions of rows that %s still names, and replay-check cannot do all of its runs again", keep.who()),
+		Do:  "set it by hand if you replay that processor; the table then keeps every version for so long, and whoever recovers it reads them all",
+	}}
 }
 
 func (l lag) who() string {

@@ -69,6 +69,46 @@ func TestStreamsHaveNoVersionsToKeep(t *testing.T) {
 	}
 }
 
+// Versions of a table's rows that a journal names are only warned of, whatever the table declares; a table
+// that is missing is made as tables are.
+func TestRowsThatJournalsNameAreWarnedOf(t *testing.T) {
+	day := Spec{Name: "journal", Retention: 24 * time.Hour}
+	longer := Spec{Name: "longer", Retention: 48 * time.Hour}
+	for name, c := range map[string]struct {
+		table *Spec
+		have  string // min.compaction.lag.ms; empty: the brokers do not tell
+		want  string
+	}{
+		"too short":           {&Spec{Compact: true, NamedBy: []string{"journal"}}, "0", "warn min.compaction.lag.ms 0->86400000"},
+		"a little too short":  {&Spec{Compact: true, NamedBy: []string{"journal"}}, "86399999", "warn min.compaction.lag.ms 86399999->86400000"},
+		"long enough":         {&Spec{Compact: true, NamedBy: []string{"journal"}}, "86400000", ""},
+		"the longest of two":  {&Spec{Compact: true, NamedBy: []string{"longer", "journal"}}, "86400000", "warn min.compaction.lag.ms 86400000->172800000"},
+		"left to the brokers": {&Spec{Compact: true, NamedBy: []string{"of nobody"}}, "0", "warn min.compaction.lag.ms 0->604800000"},
+		"not told":            {&Spec{Compact: true, NamedBy: []string{"journal"}}, "", ""},
+		"no journal":          {&Spec{Compact: true}, "0", ""},
+		"a stream":            {&Spec{NamedBy: []string{"journal"}}, "0", ""},
+	} {
+		c.table.Name = "table"
+		specs := []*Spec{c.table, &day, &longer}
+		found := Found{Partitions: 1, Config: map[string]string{"min.compaction.lag.ms": c.have}}
+		got := ""
+		for _, d := range Plan(specs, Cluster{Partitions: 1, Replication: 1}, map[string]Found{"table": found}) {
+			if d.Topic == "table" {
+				got += line(d)
+				if d.Do == "" || len(c.table.NamedBy) == 0 || !strings.Contains(d.Why, c.table.NamedBy[0]+" still names") {
+					t.Errorf("%s: %s", name, d)
+				}
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+		if made := Plan(specs, Cluster{Partitions: 1, Replication: 1}, nil)[0].New.Config["min.compaction.lag.ms"]; made != "" {
+			t.Errorf("%s: made with %s", name, made)
+		}
+	}
+}
+
 func TestLackingSaysWhatToDo(t *testing.T) {
 	lag := func(v string) map[string]string { return map[string]string{"min.compaction.lag.ms": v} }
 	keep := func(v string) map[string]string { return map[string]string{"retention.ms": v} }

@@ -145,6 +145,7 @@ func Plan(specs []*Spec, cluster Cluster, found map[string]Found) []Change {
 		all = append(all, layout(s, cluster, f)...)
 		all = append(all, storage(s, f)...)
 		all = append(all, compaction(s, f, versions(s, specs, found))...)
+		all = append(all, rows(s, f, specs, found)...)
 		all = append(all, durability(s, f)...)
 	}
 	return all

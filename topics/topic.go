@@ -28,6 +28,10 @@ type Spec struct {
 	// LagAs names topics for whose retention every version stays, too, where that is longer than
 	// CompactionLag: the journals that say which versions were in force. It has no meaning without Compact.
 	LagAs []string
+	// NamedBy names the journals that say which versions of a table's rows were in force. Where they are kept
+	// longer than versions stay, Plan warns and changes nothing: all versions of all rows are a lot to keep,
+	// and to read back. It has no meaning without Compact.
+	NamedBy []string
 	// MaxMessageBytes bounds a record batch; zero means the broker's default (1 MiB).
 	MaxMessageBytes int
 	// Framed says that records may come in the wire format of Confluent's schema registry too, when one

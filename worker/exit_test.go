@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/dwellhq/dwell/embedded/kafkatest"
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/topics"
@@ -34,13 +34,9 @@ func TestMain(m *testing.M) {
 }
 
 // cluster is one with the topic of visits, some of which are no JSON.
-func cluster(t *testing.T, good, bad int) *kfake.Cluster {
+func cluster(t *testing.T, good, bad int) *kafkatest.Cluster {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
+	c := kafkatest.Start(t)
 	cfg := kafka.DefaultConfig()
 	cfg.Brokers, cfg.Partitions = c.ListenAddrs(), 2
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -69,7 +65,7 @@ func cluster(t *testing.T, good, bad int) *kfake.Cluster {
 
 // ended runs a worker as a process of its own until it ends by itself, and returns its exit code and
 // what it said.
-func ended(t *testing.T, c *kfake.Cluster, args ...string) (code int, said string) {
+func ended(t *testing.T, c *kafkatest.Cluster, args ...string) (code int, said string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

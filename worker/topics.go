@@ -36,15 +36,29 @@ func Topics(defs ...*processors.Def) []*topics.Spec {
 		}
 	}
 	for _, d := range defs {
-		for _, w := range d.Whole {
-			if i := slices.IndexFunc(all, func(s *topics.Spec) bool { return s.Name == w.Topic().Name }); d.Journal && i >= 0 {
-				own := *all[i]
-				own.LagAs = append(slices.Clip(own.LagAs), journal.Topic("dwell."+d.Name))
-				all[i] = &own
-			}
+		if d.Journal {
+			named(all, d)
 		}
 	}
 	return all
+}
+
+// named notes in copies of the topics which versions the journal of d names.
+func named(all []*topics.Spec, d *processors.Def) {
+	by := journal.Topic("dwell." + d.Name)
+	note := func(name string, as func(own *topics.Spec)) {
+		if i := slices.IndexFunc(all, func(s *topics.Spec) bool { return s.Name == name }); i >= 0 {
+			own := *all[i]
+			as(&own)
+			all[i] = &own
+		}
+	}
+	for _, w := range d.Whole {
+		note(w.Topic().Name, func(own *topics.Spec) { own.LagAs = append(slices.Clip(own.LagAs), by) })
+	}
+	for _, t := range d.Tables {
+		note(t.Topic().Name, func(own *topics.Spec) { own.NamedBy = append(slices.Clip(own.NamedBy), by) })
+	}
 }
 
 // Kept are the topics that a processor has for itself: first its table, then, where it has them, its

@@ -56,3 +56,25 @@ func TestWholeTopicsOutlastTheJournals(t *testing.T) {
 		t.Errorf("the declaration was changed: %v", rules.Topic.LagAs)
 	}
 }
+
+// A table knows the journals of those that join it or look rows of it up.
+func TestTablesKnowTheJournalsThatNameTheirRows(t *testing.T) {
+	step := func(*processors.Turn[int], int) {}
+	in := []processors.Input[int]{processors.On(topics.Stream[int]("in"), step)}
+	people, prices := &processors.Table[int]{Processor: "people"}, &processors.Table[int]{Processor: "prices"}
+	reader := func(name string, journal bool) *processors.Def {
+		return processors.Define(processors.Processor[int]{
+			Name: name, Journal: journal, Inputs: in, Joins: []processors.AnyTable{people}, Lookups: []processors.AnyTable{prices},
+		})
+	}
+	owner := processors.Define(processors.Processor[int]{Name: "prices", Inputs: in})
+	for _, s := range Topics(reader("a", true), reader("b", true), reader("c", false), owner) {
+		want := "[]"
+		if s.Name == "dwell.people-table" || s.Name == "dwell.prices-table" {
+			want = "[dwell.a-journal dwell.b-journal]"
+		}
+		if got := fmt.Sprint(s.NamedBy); got != want || len(s.LagAs) > 0 {
+			t.Errorf("%s: %s, want %s; lag as %v", s.Name, got, want, s.LagAs)
+		}
+	}
+}

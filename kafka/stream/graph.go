@@ -15,6 +15,7 @@ import (
 	"github.com/lovoo/goka/storage"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/dwellhq/dwell/kafka/stream/broker"
 	"github.com/dwellhq/dwell/kafka/stream/handle"
 	"github.com/dwellhq/dwell/kafka/stream/placement"
 	"github.com/dwellhq/dwell/kafka/stream/recovery"
@@ -104,11 +105,7 @@ func (p *Processor) inherit(ctx context.Context, topic string, number int32) (*t
 	if t == nil {
 		return nil, nil
 	}
-	id, _, err := p.admin.Topic(ctx, topic, topicAppears)
-	if err != nil {
-		return nil, errors.Join(err, t.Close())
-	}
-	span, err := p.admin.Span(ctx, topic, number)
+	id, span, err := p.extent(ctx, topic, number)
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -119,15 +116,19 @@ func (p *Processor) inherit(ctx context.Context, topic string, number int32) (*t
 	return t, nil
 }
 
+// extent finds which topic a name stands for now, and where a partition of it begins and ends.
+func (p *Processor) extent(ctx context.Context, topic string, number int32) (id [16]byte, span broker.Span, err error) {
+	if id, _, err = p.admin.Topic(ctx, topic, topicAppears); err == nil {
+		span, err = p.admin.Span(ctx, topic, number)
+	}
+	return id, span, err
+}
+
 // openTable makes a partition over its local store. A store that cannot be of this topic, because the
 // topic was made anew or ends before the store does, or lost records that the store has not seen, is
 // emptied.
 func (p *Processor) openTable(ctx context.Context, topic string, number int32) (*table.Partition, error) {
-	id, _, err := p.admin.Topic(ctx, topic, topicAppears)
-	if err != nil {
-		return nil, err
-	}
-	span, err := p.admin.Span(ctx, topic, number)
+	id, span, err := p.extent(ctx, topic, number)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -154,17 +153,8 @@ func (m *member) assigned(_ context.Context, cl *kgo.Client, assigned map[string
 	id, gen := cl.GroupMetadata()
 	s := m.p.newSession(assigned, id, gen, m.last)
 	m.cur, m.last = s, s.done
-	m.p.standby.Load().Assign(s.partitions(), m.stand(s.partitions()))
+	m.p.standby.Load().Assign(s.partitions(), m.bal.Took(s.partitions()))
 	go s.run(m.h) // close and revoked wait for it
-}
-
-// stand are the partitions to stand by for; nil when it was not our balancer that gave own.
-func (m *member) stand(own []int32) []int32 {
-	share, sorted := m.bal.Share(), slices.Sorted(slices.Values(own))
-	if !slices.Equal(share.Own, sorted) {
-		return nil
-	}
-	return share.Stand
 }
 
 // revoked is called by kgo, never while a poll blocks rebalances.

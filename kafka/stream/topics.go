@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -100,24 +101,28 @@ func (p *Processor) ensureOwn(ctx context.Context, topic string, partitions int,
 	return err
 }
 
-// warnOfVersions says which whole topics lose versions that the journal still names. Nothing is lost but
-// replays, so it is no reason not to run.
+// warnOfVersions says which whole topics, and which tables of other processors, lose versions that the
+// journal still names. Nothing is lost but replays, so it is no reason not to run.
 func (p *Processor) warnOfVersions(ctx context.Context) {
-	if len(p.def.Whole) == 0 {
-		return
-	}
-	names := []string{p.shared.JournalTopic}
+	kinds := map[string]string{} // by topic
 	for _, w := range p.def.Whole {
-		names = append(names, w.Topic().Name)
+		kinds[w.Topic().Name] = "whole topic: "
 	}
-	have, err := p.admin.Settings(ctx, names...)
-	if err != nil {
-		p.log.Info("whether whole topics keep their versions for as long as the journal is not known", "err", err)
+	for _, t := range p.def.Tables {
+		kinds[t.Topic().Name] = "table that is read: "
+	}
+	if len(kinds) == 0 {
 		return
 	}
-	for _, name := range names[1:] {
+	names := slices.Sorted(maps.Keys(kinds))
+	have, err := p.admin.Settings(ctx, append(names, p.shared.JournalTopic)...)
+	if err != nil {
+		p.log.Info("whether versions stay for as long as the journal is not known", "topics", names, "err", err)
+		return
+	}
+	for _, name := range names {
 		if what := topics.Lacking(name, have[name], p.shared.JournalTopic, have[p.shared.JournalTopic]); what != "" {
-			p.log.Warn("whole topic: " + what)
+			p.log.Warn(kinds[name] + what)
 		}
 	}
 }

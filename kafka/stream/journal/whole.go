@@ -143,9 +143,7 @@ func (r *reader) Row(i int, key string) ([]byte, error) {
 	d := r.def.Tables[i]
 	s := shelf{d.Topic().Name, r.number}
 	if d.Whole {
-		h := placement.Hasher()
-		_, _ = h.Write([]byte(key)) // never fails
-		s.partition = int32(h.Sum32()) % int32(len(r.ends[s.topic]))
+		s.partition = placement.Of(key, int32(len(r.ends[s.topic])))
 	}
 	return bytes.Clone(r.tables[s][key]), nil
 }

@@ -19,6 +19,11 @@ const (
 	idle = 300 * time.Millisecond
 	// mostRecords bounds what is written in one go, and so how long steps wait for it.
 	mostRecords = 2_000
+	// fetchBytes is the most that one fetch brings from a partition.
+	fetchBytes = 4 << 20
+	// bulkBytes bounds what all stores of a table may gather before it is written. Some for one large
+	// partition, little for each of many.
+	bulkBytes = 64 << 20
 )
 
 // follower reads partitions of one table into their stores.
@@ -27,12 +32,16 @@ type follower struct {
 	topic  string
 	index  map[int32]int // of the slices below, by partition
 	stores []*store.Store
-	ends   []int64 // at the start
-	ready  chan struct{}
+	ends   []int64       // at the start
+	ready  chan struct{} // closed when all was read up to ends, and no store gathers any more
 
 	// mu is held for writing while stores and next change, and for reading while a batch is stepped.
 	mu   sync.RWMutex
 	next []int64 // the first offset of each partition that its store has not seen
+
+	// early is held by who reads a row before ready: a store that gathers writes then.
+	early    sync.Mutex
+	gathered int // bytes that the stores were given since they last settled; of no meaning once ready
 }
 
 func (f *follower) at(number int32) int { return f.index[number] }
@@ -58,6 +67,7 @@ func (f *follower) run(ctx context.Context) error {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // a commit marker may be the last record: it, too, brings us to the end
+		kgo.FetchMaxPartitionBytes(fetchBytes),
 	)
 	if err != nil {
 		return err
@@ -66,6 +76,9 @@ func (f *follower) run(ctx context.Context) error {
 	caught := false
 	for {
 		if !caught && f.isReady() {
+			if err := f.arrive(); err != nil {
+				return err
+			}
 			caught = true
 			close(f.ready)
 		}
@@ -73,7 +86,7 @@ func (f *follower) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := f.write(fetches); err != nil {
+		if err := f.write(fetches, caught); err != nil {
 			return err
 		}
 		if !caught && fetches.NumRecords() == 0 {
@@ -109,8 +122,10 @@ func (f *follower) poll(ctx context.Context, cl *kgo.Client, caught bool) kgo.Fe
 	return fetches
 }
 
-// write brings the stores forward.
-func (f *follower) write(fetches kgo.Fetches) (err error) {
+// write brings the stores forward. Until the table is caught up with nobody is meant to read it: the stores
+// gather rows and write many at once. After that each write is small, also where we fell behind, because
+// steps wait for it.
+func (f *follower) write(fetches kgo.Fetches, caught bool) (err error) {
 	if fetches.NumRecords() == 0 {
 		return nil
 	}
@@ -120,20 +135,63 @@ func (f *follower) write(fetches kgo.Fetches) (err error) {
 		if len(p.Records) == 0 || err != nil {
 			return
 		}
+		i, last := f.at(p.Partition), p.Records[len(p.Records)-1].Offset
+		write := f.stores[i].Apply
+		if !caught {
+			write = f.stores[i].Bulk
+		}
 		rows := make([]store.Row, 0, len(p.Records))
 		for _, r := range p.Records {
 			if !r.Attrs.IsControl() {
 				rows = append(rows, store.Row{Key: r.Key, Value: r.Value})
+				f.gathered += len(r.Key) + len(r.Value)
 			}
 		}
-		i, last := f.at(p.Partition), p.Records[len(p.Records)-1].Offset
-		if err = f.stores[i].Apply(rows, last); err != nil {
+		if err = write(rows, last); err != nil {
 			err = fmt.Errorf("follow %s/%d: %w", f.topic, p.Partition, err)
 			return
 		}
 		f.next[i] = last + 1
 	})
+	if err == nil && !caught && f.gathered >= bulkBytes {
+		return f.settle()
+	}
 	return err
+}
+
+// settle writes what the stores have gathered. It is called with mu.
+func (f *follower) settle() error {
+	f.gathered = 0
+	for number, i := range f.index {
+		if err := f.stores[i].Settle(); err != nil {
+			return fmt.Errorf("follow %s/%d: %w", f.topic, number, err)
+		}
+	}
+	return nil
+}
+
+// arrive notes in the stores that all was read. That they are not old, too: the next start believes only one
+// that was written to lately, and in this table nobody may have written for long.
+func (f *follower) arrive() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for number, i := range f.index {
+		if err := f.stores[i].Apply(nil, f.next[i]-1); err != nil {
+			return fmt.Errorf("follow %s/%d: %w", f.topic, number, err)
+		}
+	}
+	return nil
+}
+
+// row reads one; the caller holds mu for reading.
+func (f *follower) row(number int32, key string) ([]byte, error) {
+	select {
+	case <-f.ready:
+	default: // the store may write what it gathered
+		f.early.Lock()
+		defer f.early.Unlock()
+	}
+	return f.stores[f.at(number)].Get([]byte(key))
 }
 
 // skipHoles passes over what compaction took at the ends of partitions: nothing will come from there.

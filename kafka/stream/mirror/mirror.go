@@ -235,11 +235,9 @@ func (m *Mirror) Row(number int32, table int, key string) ([]byte, error) {
 		return nil, fmt.Errorf("read row %q of %s: the table was released", key, m.defs[table].Topic().Name)
 	}
 	if m.defs[table].Whole {
-		h := placement.Hasher()
-		_, _ = h.Write([]byte(key)) // never fails
-		number = int32(h.Sum32()) % m.parts[table]
+		number = placement.Of(key, m.parts[table])
 	}
-	return f.stores[f.at(number)].Get([]byte(key))
+	return f.row(number, key)
 }
 
 // follower of a table; nil for a joined one that is not assigned.

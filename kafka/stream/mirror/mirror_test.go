@@ -16,7 +16,6 @@ import (
 
 	"github.com/dwellhq/dwell/kafka"
 	"github.com/dwellhq/dwell/kafka/stream/broker"
-	"github.com/dwellhq/dwell/kafka/stream/store"
 	"github.com/dwellhq/dwell/processors"
 	"github.com/dwellhq/dwell/topics"
 )
@@ -29,12 +28,13 @@ var (
 )
 
 type world struct {
-	t   *testing.T
-	cfg Config
-	cl  *kgo.Client
+	t       testing.TB
+	cfg     Config
+	cl      *kgo.Client
+	backlog []*kgo.Record
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
@@ -127,23 +127,8 @@ func TestTablesAreWholeBeforeTheyAreRead(t *testing.T) {
 			}
 		},
 		func(dir string) {
-			s, err := store.Open(dir, nil, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = s.Apply([]store.Row{{Key: []byte("ghost"), Value: []byte("deleted so long ago that the topic has forgotten")}}, s.Offset())
-			if err := errors.Join(err, s.Close()); err != nil {
-				t.Fatal(err)
-			}
-			files, err := filepath.Glob(dir + "/*")
-			if err != nil || len(files) == 0 {
-				t.Fatalf("%s: %v %v", dir, files, err)
-			}
-			for _, f := range files {
-				if err := os.Chtimes(f, time.Time{}, time.Now().Add(-13*time.Hour)); err != nil {
-					t.Fatal(err)
-				}
-			}
+			haunted(t, dir)
+			aged(t, dir, 13*time.Hour)
 		},
 	} {
 		for _, topic := range []string{people.Topic().Name, list.Topic().Name} {

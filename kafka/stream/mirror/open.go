@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -17,9 +16,6 @@ const (
 	topicAppears = 5 * time.Second
 	// askAgain is the pause after a question that nobody answered.
 	askAgain = 250 * time.Millisecond
-	// maxAge is how old a store may be. Brokers forget by default after a day that a row was deleted, and a
-	// store that has not heard of it would keep the row for ever.
-	maxAge = 12 * time.Hour
 )
 
 // open opens the stores of some partitions of a table, and finds where these end.
@@ -57,32 +53,17 @@ func (m *Mirror) store(topic string, number int32, id [16]byte, span broker.Span
 		return s, s.Reset(id)
 	}
 	dir := filepath.Join(m.cfg.Dir, topic, strconv.Itoa(int(number)))
-	old := time.Since(written(dir)) > maxAge
 	s, err := store.Open(dir, m.cfg.Cache, m.cfg.Log)
 	if err != nil {
 		return nil, err
 	}
-	if s.Topic() == id && s.Offset() < span.End && s.Offset()+1 >= span.Start && !old {
+	if s.Fits(id, span.Start, span.End) {
 		return s, nil
 	}
 	if err := s.Reset(id); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-// written is when anything in a folder was last written; the zero time for nothing.
-func written(dir string) (last time.Time) {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return last
-	}
-	for _, f := range files {
-		if info, err := f.Info(); err == nil && info.ModTime().After(last) {
-			last = info.ModTime()
-		}
-	}
-	return last
 }
 
 // ends asks where the partitions of a topic begin and end, until it is answered.

@@ -23,6 +23,7 @@ type Balancer struct {
 
 	mu    sync.Mutex
 	share Share
+	fresh bool // share was given, and Took has not seen it yet
 }
 
 // NewBalancer makes one that asks for copies standbys of each partition, if the group has enough
@@ -36,6 +37,20 @@ func (b *Balancer) Share() Share {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.share
+}
+
+// Took is told what the group assigned, whoever shared it out: a group with members that do not know this
+// balancer goes by another one, which knows no standbys, and what this member said it owns is not so any
+// more. It returns the partitions to stand by for.
+func (b *Balancer) Took(own []int32) (stand []int32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sorted := slices.Sorted(slices.Values(own))
+	if !b.fresh || !slices.Equal(b.share.Own, sorted) {
+		b.share = Share{Own: sorted}
+	}
+	b.fresh = false
+	return b.share.Stand
 }
 
 // ProtocolName implements kgo.GroupBalancer.
@@ -79,7 +94,7 @@ func (b *Balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, e
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.share = s
+	b.share, b.fresh = s, true
 	return assigned, nil
 }
 

@@ -50,6 +50,9 @@ func sum(b []byte) uint32 {
 	return h ^ h>>15
 }
 
+// Of is the partition of a key in a topic with so many partitions, at least one.
+func Of(key string, partitions int32) int32 { return int32(sum([]byte(key))&0x7fffffff) % partitions }
+
 // Verify compares Hasher with the partitioner of the Kafka client on sample keys: they must never
 // part ways, because a user's row lives where the hash says.
 func Verify() error {

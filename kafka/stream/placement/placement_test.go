@@ -31,6 +31,9 @@ func TestHasherKnowsKafkasVectors(t *testing.T) {
 		if got := h.Sum32(); got != uint32(want)&0x7fffffff {
 			t.Errorf("%s: %d, want %d", key, got, uint32(want)&0x7fffffff)
 		}
+		if got := Of(key, 12); got != (want&0x7fffffff)%12 {
+			t.Errorf("%s: partition %d", key, got)
+		}
 		h.Reset()
 		h.Write([]byte(key[:1]))
 		h.Write([]byte(key[1:]))

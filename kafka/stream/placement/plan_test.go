@@ -187,3 +187,40 @@ func TestWhatAnotherVersionSaysIsNoClaim(t *testing.T) {
 		t.Errorf("%v", c)
 	}
 }
+
+// What another balancer gave counts as owned from then on, and has no standbys; what ours gives next has.
+func TestWhatAnotherBalancerGaveIsOwned(t *testing.T) {
+	b := NewBalancer(1, func() map[int32]Claim { return nil })
+	given := func(own, stand []int32) {
+		if _, err := b.ParseSyncAssignment(encodeShare(Share{own, stand}, []string{"a"}, map[string]int32{"a": 8})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	given([]int32{1, 2}, []int32{5})
+	for i, c := range []struct {
+		give      *Share // by our balancer
+		own       []int32
+		stand     []int32
+		claimedAs string
+	}{
+		{nil, []int32{2, 1}, []int32{5}, "map[1:3 2:3]"},
+		{nil, []int32{1, 2}, nil, "map[1:3 2:3]"}, // the same by chance
+		{nil, []int32{7}, nil, "map[7:3]"},
+		{&Share{[]int32{3}, []int32{7}}, []int32{3}, []int32{7}, "map[3:3]"},
+		{&Share{[]int32{4}, []int32{7}}, []int32{6}, nil, "map[6:3]"}, // ours never came into force
+	} {
+		if c.give != nil {
+			given(c.give.Own, c.give.Stand)
+		}
+		if got := b.Took(c.own); !slices.Equal(got, c.stand) {
+			t.Errorf("%d: stands by for %v, want %v", i, got, c.stand)
+		}
+		var meta kmsg.ConsumerMemberMetadata
+		if err := meta.ReadFrom(b.JoinGroupMetadata([]string{"a"}, nil, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(decodeClaims(meta.UserData)); got != c.claimedAs {
+			t.Errorf("%d: claims %s, want %s", i, got, c.claimedAs)
+		}
+	}
+}

@@ -140,7 +140,7 @@ func (p *partition) run(ctx context.Context) {
 
 // skipHole passes an empty batch on when the rest of the log, up to its end, holds nothing.
 func (p *partition) skipHole(ctx context.Context) {
-	next, err := hole(ctx, p.cl, p.topic, p.number, p.next)
+	next, err := Skip(ctx, p.cl, p.topic, p.number, p.next)
 	if err != nil {
 		p.log.Debug("recovery: cannot look for a hole", "topic", p.topic, "partition", p.number, "offset", p.next, "err", err)
 		return

@@ -23,16 +23,10 @@ const (
 	batchRecords   = 57 // int32
 )
 
-// Skip returns the first offset of a partition, not before next, that may hold a record that is decided:
-// what compaction took at the end of a log would else be waited for without end.
+// Skip returns the first offset of a partition, not before next, that may hold a record that is decided.
+// Compaction can take the last records of a log: a client then polls for ever, because a fetch without
+// records moves nobody. Waiting alone proves nothing, so we ask the partition's leader itself.
 func Skip(ctx context.Context, cl *kgo.Client, topic string, partition int32, next int64) (int64, error) {
-	return hole(ctx, cl, topic, partition, next)
-}
-
-// hole returns the first offset, not before next, that may hold a record that is decided. Compaction
-// can take the last records of a log: a client then polls for ever, because a fetch without records
-// moves nobody. Waiting alone proves nothing, so we ask the partition's leader itself.
-func hole(ctx context.Context, cl *kgo.Client, topic string, partition int32, next int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	for {
