@@ -84,6 +84,7 @@ type Call struct {
 type Emission struct {
 	Topic *topics.Spec
 	Key   string
+	// Value is nil for a tombstone, and where there is an Item.
 	Value []byte
 	// TimeMS, only with Def.Loop, is the logical time at which the record will be stepped, Unix ms.
 	TimeMS int64

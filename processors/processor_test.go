@@ -225,3 +225,30 @@ func TestFalseDeclarationPanics(t *testing.T) {
 		}()
 	}
 }
+
+func TestOnlyACompactedTopicDeletes(t *testing.T) {
+	kept := topics.Of(topics.Spec{Name: "kept", Compact: true}, schemas.Codec[event](schemas.JSON[event]{}))
+	for name, c := range map[string]struct {
+		from topics.Topic[event]
+		key  string
+		good bool
+	}{"compacted": {kept, "a/b", true}, "no key": {kept, "", false}, "a stream": {events, "a/b", false}} {
+		d := processors.Define(processors.Processor[row]{Name: "t", Inputs: []processors.Input[row]{
+			processors.On(events, func(t *processors.Turn[row], _ event) { processors.Delete(t, c.from, c.key) }),
+		}})
+		call := &processors.Call{Key: "a/b", Value: []byte("{}")}
+		func() {
+			defer func() {
+				if good := recover() == nil; good != c.good {
+					t.Errorf("%s: done is %v", name, good)
+				}
+			}()
+			if err := d.Step(0, call); err != nil {
+				t.Error(err)
+			}
+		}()
+		if c.good && (len(call.Out) != 1 || call.Out[0].Value != nil || call.Out[0].Key != c.key || call.Out[0].Topic != kept.Spec) {
+			t.Errorf("%s: %+v", name, call.Out)
+		}
+	}
+}

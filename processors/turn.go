@@ -89,6 +89,15 @@ func Emit[T, S any](t *Turn[S], to topics.Topic[T], key string, v T) {
 	t.call.Out = append(t.call.Out, e)
 }
 
+// Delete sends a tombstone for a key to a compacted topic, as Emit does a record: the brokers delete what is
+// under the key when they compact, and readers of the topic hear of it at once.
+func Delete[T, S any](t *Turn[S], from topics.Topic[T], key string) {
+	if !from.Compact || key == "" {
+		panic(fmt.Sprintf("processors: %s deletes %q from %s, which is not compacted, or for which that is no key", t.call.def.Name, key, from.Name))
+	}
+	t.call.Out = append(t.call.Out, Emission{Topic: from.Spec, Key: key})
+}
+
 // Loop sends a message to another key of the same processor, through the topic that topics.Loop made for
 // it, which must be among its Inputs. It is stepped later, in order per sender and key, exactly once, at
 // this turn's Now; or at the row's own time where that is later.

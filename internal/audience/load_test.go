@@ -7,25 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/dwellhq/dwell/internal/declare"
+	"github.com/dwellhq/dwell/internal/livetest"
 	"github.com/dwellhq/dwell/kafka"
-	"github.com/dwellhq/dwell/kafka/stream"
 	"github.com/dwellhq/dwell/processors/engage"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
 )
 
-const patience = 60 * time.Second
+const patience = livetest.Patience
 
 const vipFile = `apiVersion: dwell/v1
 kind: Audience
@@ -56,16 +54,8 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second), kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	w := &world{t: t, cfg: kafka.DefaultConfig()}
-	w.cfg.Brokers, w.cfg.Partitions = c.ListenAddrs(), 4
-	if err := kafka.Ensure(t.Context(), w.cfg, topics.Builtin()...); err != nil {
-		t.Fatal(err)
-	}
+	w := &world{t: t, cfg: livetest.Kafka(t, 4)}
+	var err error
 	if w.cl, err = w.cfg.NewClient("test", kafka.ProducerOptions()...); err != nil {
 		t.Fatal(err)
 	}
@@ -85,31 +75,12 @@ func newWorld(t *testing.T) *world {
 // work runs the engage processor as an instance of its own until the test ends.
 func (w *world) work(instance string) {
 	w.t.Helper()
-	cfg := stream.DefaultConfig()
-	cfg.Kafka, cfg.InstanceID, cfg.Logger, cfg.Dir = w.cfg, instance, slog.New(slog.DiscardHandler), w.t.TempDir()
-	p, err := stream.New(cfg, engage.Processor)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-	})
-	w.until("ready", p.Ready)
+	w.until("ready", livetest.Decide(w.t, w.cfg, instance, w.t.TempDir()).Ready)
 }
 
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(patience); !ok(); <-time.After(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Fatalf("waited %v for: %s", patience, what)
-		}
-	}
+	livetest.Until(w.t, what, ok)
 }
 
 func (w *world) load(l Load, file string, members io.Reader) (*List, error) {

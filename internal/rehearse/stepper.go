@@ -58,6 +58,10 @@ func NewStepper(emit func(Step) error) *Stepper {
 	return s
 }
 
+// Converse lets rows send messages to each other from now on, such as the claim of an id: place says in which
+// partition a key's row lies, and must say the same of every record that comes.
+func (s *Stepper) Converse(place func(key string) int32) { s.place = place }
+
 // Declare puts one record of a whole topic in force: a campaign. A nil value is a tombstone.
 func (s *Stepper) Declare(topic, key string, value []byte) error {
 	for i, w := range s.def.Whole {

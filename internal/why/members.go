@@ -29,7 +29,7 @@ type Membership struct {
 	Why string `json:"why,omitempty"`
 }
 
-// membership is one record of the user in the members' log.
+// membership is one record of the user, or of an id that the user claimed, in the members' log.
 type membership struct {
 	at    schemas.Coordinates
 	ms    int64
@@ -42,8 +42,11 @@ type memberships struct {
 	// all of them by time: those that the log has, and those that only the user's row has still, at the
 	// time at which their version became current.
 	all []membership
-	// reachMS is how far back the log goes in the user's partition, Unix milliseconds; 0: nothing of it is gone.
-	reachMS int64
+	// user is who is asked about; ids are the others that were, or became, the user.
+	user string
+	ids  []alias
+	// reachMS is how far back the log goes in an id's partition, Unix milliseconds; 0: nothing of it is gone.
+	reachMS map[string]int64
 	// row is what the workers keep of the user now, nil for nothing; hasRow: it says who is in what. versions
 	// are those that are current now, and since the row forgets others only of these it tells.
 	row      *schemas.ProfileState
@@ -53,15 +56,14 @@ type memberships struct {
 	full map[string]bool
 }
 
-// membershipsOf reads what can be known of a user, where the campaign ever named a list. It reads the
-// user's partition of the members' log, and of the workers' table, whole.
-func membershipsOf(ctx context.Context, cluster kafka.Config, q Question, versions, known []declare.Version) (*memberships, error) {
-	m := newMemberships(known)
+// membershipsOf reads what can be known of a user, where the campaign ever named a list. It reads, whole, the
+// user's partition of the workers' table and of the members' log, and of the latter that of each other id.
+func membershipsOf(ctx context.Context, cluster kafka.Config, q Question, ids []alias, versions, known []declare.Version) (*memberships, error) {
+	m := newMemberships(q.User, ids, known)
 	if !namesList(versions, m.versions) {
 		return m, nil
 	}
-	key := schemas.Key(q.Tenant, q.User)
-	row, err := audience.Row(ctx, cluster, key)
+	row, err := audience.Row(ctx, cluster, schemas.Key(q.Tenant, q.User))
 	if err != nil {
 		return nil, err
 	}
@@ -70,18 +72,29 @@ func membershipsOf(ctx context.Context, cluster kafka.Config, q Question, versio
 	if err != nil {
 		return nil, err
 	}
+	for _, id := range append([]alias{{id: q.User}}, ids...) {
+		if err := m.read(ctx, cluster, q.Tenant, id, ends); err != nil {
+			return nil, err
+		}
+	}
+	return m, m.fromRow(q, known)
+}
+
+// read reads the memberships of one id, as long as it was the user's.
+func (m *memberships) read(ctx context.Context, cluster kafka.Config, tenant string, id alias, ends map[int32]int64) error {
+	key := schemas.Key(tenant, id.id)
 	if len(ends) > 0 && ends[kafka.PartitionOf(key, int32(len(ends)))] > 0 {
-		m.reachMS = time.Now().UnixMilli() // unless a record shows otherwise, all of it is gone
+		m.reachMS[id.id] = time.Now().UnixMilli() // unless a record shows otherwise, all of it is gone
 	}
 	first := true
-	err = kafka.ReadRange(ctx, cluster, topics.Members.Spec, kafka.Range{Key: key}, func(e kafka.Entry) error {
+	return kafka.ReadRange(ctx, cluster, topics.Members.Spec, kafka.Range{Key: key}, func(e kafka.Entry) error {
 		if first {
-			first, m.reachMS = false, e.Time.UnixMilli()
+			first, m.reachMS[id.id] = false, e.Time.UnixMilli()
 			if e.At.Offset == 0 {
-				m.reachMS = 0
+				m.reachMS[id.id] = 0
 			}
 		}
-		if e.Key != key {
+		if e.Key != key || !id.owned(e.Time.UnixMilli()) {
 			return nil
 		}
 		if of, err := topics.Members.Codec.Decode(e.Value); err == nil { // else it is in the dead letters
@@ -89,15 +102,11 @@ func membershipsOf(ctx context.Context, cluster kafka.Config, q Question, versio
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return m, m.fromRow(q, known)
 }
 
 // newMemberships knows what was declared, and of no member.
-func newMemberships(known []declare.Version) *memberships {
-	m := &memberships{versions: map[string]int64{}, full: map[string]bool{}}
+func newMemberships(user string, ids []alias, known []declare.Version) *memberships {
+	m := &memberships{user: user, ids: ids, reachMS: map[string]int64{}, versions: map[string]int64{}, full: map[string]bool{}}
 	kept := map[string]int{}
 	for _, v := range known {
 		if v.Kind != book.ListKind {
@@ -132,7 +141,8 @@ func audiencesOf(c *campaign.Campaign) []string {
 	return slices.Concat(c.Audience.Include, c.Audience.Exclude)
 }
 
-// fromRow adds the memberships whose records the log has no more, and the user's row has still.
+// fromRow adds the memberships whose records the log has no more, and the user's row has still. Where another id
+// may have brought one along, it counts from that id's claim on.
 func (m *memberships) fromRow(q Question, known []declare.Version) error {
 	for _, v := range known {
 		version, err := strconv.ParseInt(v.Version, 10, 64)
@@ -144,10 +154,20 @@ func (m *memberships) fromRow(q Question, known []declare.Version) error {
 		if err != nil {
 			return fmt.Errorf("member of %s: %w", v.Name, err)
 		}
-		m.all = append(m.all, membership{schemas.Coordinates{Topic: topics.Members.Name}, v.AppliedMs, of, value})
+		m.all = append(m.all, membership{schemas.Coordinates{Topic: topics.Members.Name}, m.fromMS(v.AppliedMs, version), of, value})
 	}
 	slices.SortStableFunc(m.all, func(a, b membership) int { return cmp.Compare(a.ms, b.ms) })
 	return nil
+}
+
+// fromMS is since when the user's row surely has a version that the log has no more.
+func (m *memberships) fromMS(appliedMS, version int64) int64 {
+	for _, id := range m.ids {
+		if m.reachMS[id.id] > version {
+			appliedMS = max(appliedMS, id.ms)
+		}
+	}
+	return appliedMS
 }
 
 func (m *memberships) logged(name string, version int64) bool {
@@ -160,10 +180,12 @@ func (m *memberships) forget(sinceMS int64, gone time.Time) {
 	m.all = slices.DeleteFunc(m.all, func(r membership) bool { return r.ms <= sinceMS || !gone.IsZero() })
 }
 
-// in says how the user stood to an audience when a version of its list was current, 0 for none.
-func (m *memberships) in(a *campaign.Audience, name string, version int64) Membership {
+// in says how an id of the user stood to an audience when a version of its list was current, 0 for none. has says
+// that the id's row, stepped to that time, has the version.
+func (m *memberships) in(a *campaign.Audience, name string, version int64, has bool, id string) Membership {
 	yes, no := true, false
 	s := Membership{Audience: name, Version: version}
+	reach := m.reach(id)
 	switch {
 	case a == nil:
 		s.In, s.Why = &no, "no audience of that name was declared then"
@@ -171,15 +193,24 @@ func (m *memberships) in(a *campaign.Audience, name string, version int64) Membe
 		s.Why = fmt.Sprintf("only the last %d versions of a list stay readable, and all of them are newer", declare.MaxVersions)
 	case version == 0:
 		s.In, s.Why = &no, "it was not loaded by then"
-	case m.logged(name, version):
+	case has:
 		s.In = &yes
-	case m.reachMS <= version, m.hasRow && m.versions[name] == version: // a version is the time when its load began
+	case reach <= version, m.hasRow && m.versions[name] == version && !profile.In(m.row, name, version): // a version is the time when its load began
 		s.In = &no
 	default:
 		s.Why = fmt.Sprintf("version %d was loaded at %s, the log of members begins at %s, and the user's row keeps newer versions only",
-			version, stamp(time.UnixMilli(version)), stamp(time.UnixMilli(m.reachMS)))
+			version, stamp(time.UnixMilli(version)), stamp(time.UnixMilli(reach)))
 	}
 	return s
+}
+
+// reach is how far back the log goes of all that the row of an id may have had, Unix milliseconds.
+func (m *memberships) reach(id string) int64 {
+	ms := m.reachMS[id]
+	for _, other := range m.ids { // of other ids all may have met in it
+		ms = max(ms, m.reachMS[other.id])
+	}
+	return ms
 }
 
 // listed tells how the user stood to the campaign's lists, at the matches that were seen and now.

@@ -11,6 +11,7 @@ import (
 	"github.com/dwellhq/dwell/internal/declare"
 	"github.com/dwellhq/dwell/internal/rehearse"
 	book "github.com/dwellhq/dwell/processors/engage/audience"
+	"github.com/dwellhq/dwell/processors/engage/campaign"
 	"github.com/dwellhq/dwell/processors/engage/profile"
 	"github.com/dwellhq/dwell/schemas"
 	"github.com/dwellhq/dwell/topics"
@@ -152,7 +153,7 @@ func TestWhatWaitedIsAskedByTheListOfThatTime(t *testing.T) {
 func TestWhatTheLogOfMembersHasNoMoreIsSaidToBeUnknown(t *testing.T) {
 	s := refreshed(t, "include: [vip]")
 	// The log begins while the third version is loaded; there is no row.
-	s.change = func(m *memberships) { m.all, m.reachMS = m.all[1:], minutes(29).UnixMilli(); m.row = nil }
+	s.change = func(m *memberships) { m.all, m.reachMS["ann"] = m.all[1:], minutes(29).UnixMilli(); m.row = nil }
 	a := s.ask(40)
 	if got := stands(a); got != "a -vip, b -vip, c ?vip, d ?vip, e +vip" || a.Progress.Fired != 1 {
 		t.Errorf("stood as %s, %d were let through", got, a.Progress.Fired)
@@ -163,17 +164,17 @@ func TestWhatTheLogOfMembersHasNoMoreIsSaidToBeUnknown(t *testing.T) {
 	// Nothing is left in the log, but the row knows the version that is current.
 	third := minutes(30).UnixMilli()
 	s.change = func(m *memberships) {
-		m.all, m.reachMS, m.row = nil, minutes(9999).UnixMilli(), &schemas.ProfileState{}
+		m.all, m.reachMS["ann"], m.row = nil, minutes(9999).UnixMilli(), &schemas.ProfileState{}
 		profile.Join(m.row, "vip", third)
 	}
 	if a = s.ask(40); stands(a) != "a -vip, b -vip, c ?vip, d ?vip, e +vip" || a.Progress.Fired != 1 {
 		t.Errorf("by the row: stood as %s, %d were let through", stands(a), a.Progress.Fired)
 	}
-	s.change = func(m *memberships) { m.all, m.reachMS, m.row = nil, minutes(9999).UnixMilli(), nil }
+	s.change = func(m *memberships) { m.all, m.reachMS["ann"], m.row = nil, minutes(9999).UnixMilli(), nil }
 	if a = s.ask(40); stands(a) != "a -vip, b -vip, c ?vip, d ?vip, e -vip" {
 		t.Errorf("by an empty row: stood as %s", stands(a))
 	}
-	s.change = func(m *memberships) { m.all, m.reachMS, m.hasRow = nil, minutes(9999).UnixMilli(), false }
+	s.change = func(m *memberships) { m.all, m.reachMS["ann"], m.hasRow = nil, minutes(9999).UnixMilli(), false }
 	if a = s.ask(40); stands(a) != "a -vip, b -vip, c ?vip, d ?vip, e ?vip" {
 		t.Errorf("by the row of an id that is somebody else's: stood as %s", stands(a))
 	}
@@ -210,7 +211,7 @@ func TestAnAudienceThatIsNotThereIsNamed(t *testing.T) {
 
 func TestMembershipsInJSONAndForPeople(t *testing.T) {
 	s := refreshed(t, "include: [vip]")
-	s.change = func(m *memberships) { m.all, m.reachMS = m.all[1:], minutes(29).UnixMilli() }
+	s.change = func(m *memberships) { m.all, m.reachMS["ann"] = m.all[1:], minutes(29).UnixMilli() }
 	a := s.ask(40)
 	b, err := json.Marshal(a)
 	if err != nil {
@@ -254,4 +255,36 @@ func TestAnsweringCostsLittleWithListsThatAreRefreshedDaily(t *testing.T) {
 		t.Errorf("%d were let through in %v", a.Progress.Fired, time.Since(began))
 	}
 	t.Logf("stepped in %.1f ms", a.SteppingMS)
+}
+
+// What the log has no more of another id's memberships, the user's row may have from it: it counts from the claim
+// on, and is unknown before.
+func TestWhatAnotherIDBroughtAlongCountsFromItsClaimOn(t *testing.T) {
+	version := minutes(10).UnixMilli()
+	known := []declare.Version{{Declaration: &schemas.Declaration{Kind: book.ListKind, Tenant: "demo", Name: "vip", Version: fmt.Sprint(version), AppliedMs: minutes(11).UnixMilli()}}}
+	list := &campaign.Audience{Name: "vip", List: true}
+	of := func(anonymousReach int64, inRow bool) *memberships {
+		m := newMemberships("ann", []alias{{id: "~phone", owner: "ann", ms: minutes(20).UnixMilli()}}, known)
+		m.hasRow, m.row, m.reachMS["~phone"] = true, &schemas.ProfileState{}, anonymousReach
+		if inRow {
+			profile.Join(m.row, "vip", version)
+		}
+		if err := m.fromRow(Question{Tenant: "demo", User: "ann"}, known); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	gone := minutes(15).UnixMilli()
+	if m := of(gone, true); len(m.all) != 1 || m.all[0].ms != minutes(20).UnixMilli() {
+		t.Errorf("it counts from %+v", m.all)
+	} else if s := m.in(list, "vip", version, false, "~phone"); s.In != nil || s.Why == "" {
+		t.Errorf("before the claim it is %+v", s)
+	}
+	if m := of(0, true); len(m.all) != 1 || m.all[0].ms != minutes(11).UnixMilli() {
+		t.Errorf("with the other id's log whole it counts from %+v", m.all)
+	}
+	// What the row has not now, no id had.
+	if s := of(gone, false).in(list, "vip", version, false, "~phone"); s.In == nil || *s.In {
+		t.Errorf("what nobody had is %+v", s)
+	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/dwellhq/dwell/processors/engage"
 	book "github.com/dwellhq/dwell/processors/engage/audience"
 	"github.com/dwellhq/dwell/processors/engage/campaign"
+	"github.com/dwellhq/dwell/processors/engage/identity"
+	"github.com/dwellhq/dwell/processors/engage/profile"
 	"github.com/dwellhq/dwell/schemas"
 )
 
@@ -53,18 +55,22 @@ type Seen struct {
 }
 
 // tracer steps one campaign, and only it, over the events of one user, with the traits and audiences of
-// the tenant and the lists that the user was in, as far as that can be known.
+// the tenant and the lists that the user was in, as far as that can be known. Each event is stepped under the id
+// under which it came, and a claim moves rows as it does in a worker.
 type tracer struct {
-	tenant, name, key string
-	versions          []declare.Version
-	stepper           *rehearse.Stepper
-	probe             *rehearse.Stepper
-	last              rehearse.Step
-	version           string
-	seen              []Seen
+	tenant, name, user string
+	versions           []declare.Version
+	stepper            *rehearse.Stepper
+	probe              *rehearse.Stepper
+	last               rehearse.Step
+	version            string
+	seen               []Seen
 	// other counts the events that the campaign did not read.
-	other     int
-	partition int32
+	other int
+	// place says where the row of a key lies.
+	place func(key string) int32
+	// decided are the campaign's verdicts on what was stepped, in order.
+	decided []*schemas.Verdict
 	// known are answers of reads, by name and properties, for the version in force.
 	known map[string]bool
 	// book is what is declared of audiences; joins are the memberships that are not stepped yet.
@@ -76,18 +82,22 @@ type tracer struct {
 // maxKnown bounds tracer.known.
 const maxKnown = 4096
 
-// newTracer traces a user whose row lies in a partition.
-func newTracer(q Question, versions []declare.Version, lists *memberships, partition int32) *tracer {
-	t := &tracer{
-		tenant: q.Tenant, name: q.Campaign, key: schemas.Key(q.Tenant, q.User), versions: versions, partition: partition, lists: lists, joins: lists.all,
-	}
+// newTracer traces a user.
+func newTracer(q Question, versions []declare.Version, lists *memberships, place func(key string) int32) *tracer {
+	t := &tracer{tenant: q.Tenant, name: q.Campaign, user: q.User, versions: versions, place: place, lists: lists, joins: lists.all}
 	slices.SortStableFunc(t.versions, func(a, b declare.Version) int { return cmp.Compare(a.AppliedMs, b.AppliedMs) })
 	t.stepper = rehearse.NewStepper(func(s rehearse.Step) error {
+		for _, v := range s.Verdicts {
+			if v.Campaign == t.name {
+				t.decided = append(t.decided, v)
+			}
+		}
 		if !s.Woken {
-			t.last = s
+			t.last.Verdicts = append(t.last.Verdicts, s.Verdicts...)
 		}
 		return nil
 	})
+	t.stepper.Converse(place)
 	t.probe = rehearse.NewStepper(func(rehearse.Step) error { return nil })
 	return t
 }
@@ -122,23 +132,38 @@ func (t *tracer) join(ms int64) error {
 	for len(t.joins) > 0 && t.joins[0].ms <= ms {
 		m := t.joins[0]
 		t.joins = t.joins[1:]
-		m.at.Partition = t.partition
-		if err := t.stepper.Member(t.key, m.at, m.ms, m.value); err != nil {
+		key := schemas.Key(m.of.Tenant, m.of.User)
+		m.at.Partition = t.place(key)
+		if err := t.stepper.Member(key, m.at, m.ms, m.value); err != nil {
 			return fmt.Errorf("step the membership at %s: %w", m.at, err)
 		}
 	}
 	return nil
 }
 
-// standing is how the user stands to the uploaded audiences that the campaign names.
-func (t *tracer) standing() []Membership {
+// standing is how the user stands, as an id, to the uploaded audiences that the campaign names.
+func (t *tracer) standing(id string) []Membership {
 	var all []Membership
+	row, id := t.rowOf(id)
 	for _, name := range audiencesOf(t.stepper.Campaigns().Campaign(t.tenant, t.name)) {
 		if a := t.book.Audience(t.tenant, name); a == nil || a.List {
-			all = append(all, t.lists.in(a, name, t.book.Current(t.tenant, name)))
+			version := t.book.Current(t.tenant, name)
+			all = append(all, t.lists.in(a, name, version, profile.In(row.GetProfile(), name, version), id))
 		}
 	}
 	return all
+}
+
+// rowOf is the row that takes what comes under an id, nil for none, and whose it is: that of whoever claimed it.
+func (t *tracer) rowOf(id string) (row *schemas.EngageRow, of string) {
+	for range identity.MaxHops + 1 {
+		key := schemas.Key(t.tenant, id)
+		if row = t.stepper.Row(t.place(key), key); row.GetIdentity().GetOwner() == "" {
+			break
+		}
+		id = row.Identity.Owner
+	}
+	return row, id
 }
 
 // event steps one record of the user.
@@ -146,17 +171,16 @@ func (t *tracer) event(rec record) error {
 	if err := t.declare(rec.ms); err != nil {
 		return err
 	}
-	before := t.look()
+	id := rec.event.User()
+	before := t.look(id)
 	t.last = rehearse.Step{}
-	at := rec.at
-	at.Partition = t.partition
-	err := t.stepper.Event(t.key, at, rec.ms, rec.value)
+	err := t.stepper.Event(rec.event.Key(), rec.at, rec.ms, rec.value)
 	if errors.Is(err, schemas.ErrUndecodable) {
 		return nil // in the dead letters, and no event
 	} else if err != nil {
 		return err
 	}
-	after := t.look()
+	after := t.look(id)
 	effect, err := t.effect(rec, before, after)
 	if err != nil || effect == "" {
 		t.other++
@@ -167,7 +191,7 @@ func (t *tracer) event(rec record) error {
 		Effect: effect, Held: after.held, Version: t.version, As: rec.as,
 	}
 	if effect == Matched {
-		s.Lists = t.standing()
+		s.Lists = t.standing(id)
 	}
 	t.seen = append(t.seen, s)
 	return nil
@@ -182,12 +206,9 @@ type progress struct {
 	lastMatchMS, firstHeld int64
 }
 
-func (t *tracer) row() *schemas.TriggerRow {
-	row := t.stepper.Row(t.partition, t.key)
-	if row == nil {
-		return nil
-	}
-	for _, p := range row.Triggers {
+func (t *tracer) row(id string) *schemas.TriggerRow {
+	row, _ := t.rowOf(id)
+	for _, p := range row.GetTriggers() {
 		if p.Campaign == t.name {
 			return p
 		}
@@ -195,8 +216,8 @@ func (t *tracer) row() *schemas.TriggerRow {
 	return nil
 }
 
-func (t *tracer) look() progress {
-	p := t.row()
+func (t *tracer) look(id string) progress {
+	p := t.row(id)
 	if p == nil {
 		return progress{}
 	}
@@ -227,6 +248,8 @@ func (t *tracer) effect(rec record, before, after progress) (Effect, error) {
 		}
 	}
 	switch {
+	case calls(rec):
+		return "", nil // it may have brought events along; each was shown when it came
 	case after.held > before.held:
 		return Counted, nil
 	case after.floorMS > before.floorMS:
@@ -245,6 +268,9 @@ func (t *tracer) effect(rec record, before, after progress) (Effect, error) {
 	return Nothing, nil
 }
 
+// calls says whether an event is one that no campaign reads, but that may claim ids.
+func calls(rec record) bool { return rec.event.Type == "identify" || rec.event.Type == "alias" }
+
 // reads says whether the campaign reads the event at all: then a new user gets a progress from it.
 func (t *tracer) reads(rec record) (bool, error) {
 	what := rec.event.Type + "\x00" + rec.event.Name + "\x00" + string(rec.event.Properties)
@@ -252,10 +278,11 @@ func (t *tracer) reads(rec record) (bool, error) {
 		return read, nil
 	}
 	defer t.probe.Drop(0)
-	if err := t.probe.Event(t.key, schemas.Coordinates{Topic: rec.at.Topic, Offset: rec.at.Offset}, rec.ms, rec.value); err != nil {
+	key := rec.event.Key()
+	if err := t.probe.Event(key, schemas.Coordinates{Topic: rec.at.Topic, Offset: rec.at.Offset}, rec.ms, rec.value); err != nil {
 		return false, err
 	}
-	row := t.probe.Row(0, t.key)
+	row := t.probe.Row(0, key)
 	read := row != nil && len(row.Triggers) > 0
 	if len(t.known) < maxKnown && t.known != nil {
 		t.known[what] = read
@@ -289,7 +316,7 @@ func (t *tracer) progressOf(c *campaign.Campaign) Progress {
 			n.Times = c.Trigger.Pattern.Count.Times
 		}
 	}
-	p := t.row()
+	p := t.row(t.user)
 	if p == nil {
 		return n
 	}

@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -23,10 +24,12 @@ type Question struct {
 
 // Answer to a Question.
 type Answer struct {
-	Tenant   string    `json:"tenant"`
-	Campaign string    `json:"campaign"`
-	User     string    `json:"user"`
-	At       time.Time `json:"at"`
+	Tenant   string `json:"tenant"`
+	Campaign string `json:"campaign"`
+	User     string `json:"user"`
+	// Asked is the id that was asked about, where it is not the user's own: the user had claimed it.
+	Asked string    `json:"asked,omitempty"`
+	At    time.Time `json:"at"`
 	// Version and State of the campaign at that time; empty: it was not there.
 	Version string `json:"version"`
 	State   string `json:"state"`
@@ -47,6 +50,9 @@ type Answer struct {
 	Lists []Membership `json:"lists,omitempty"`
 	// SteppingMS is what stepping the events took, without reading them.
 	SteppingMS float64 `json:"stepping_ms"`
+
+	// stepped are the verdicts on the campaign when the events are stepped once more.
+	stepped []*schemas.Verdict
 }
 
 // Progress is what a pattern holds of a user.
@@ -75,8 +81,7 @@ type record struct {
 	ms    int64
 	value []byte
 	event *schemas.Event
-	// in is the partition of the user's row; as is the id under which it came, if not the user's.
-	in int32
+	// as is the id under which it came, if not the user's.
 	as string
 }
 
@@ -96,6 +101,12 @@ func Ask(ctx context.Context, cluster kafka.Config, q Question) (*Answer, error)
 	if err != nil {
 		return nil, err
 	}
+	asked := q.User
+	who, err := ownerOf(ctx, cluster, q)
+	if err != nil {
+		return nil, err
+	}
+	q.User = who.user
 	records, err := recordsOf(ctx, cluster, q, q.User)
 	if err != nil {
 		return nil, err
@@ -104,7 +115,7 @@ func Ask(ctx context.Context, cluster kafka.Config, q Question) (*Answer, error)
 	if err != nil {
 		return nil, err
 	}
-	verdicts, err := verdictsOf(ctx, cluster, q)
+	verdicts, err := verdictsOf(ctx, cluster, q, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -112,17 +123,24 @@ func Ask(ctx context.Context, cluster kafka.Config, q Question) (*Answer, error)
 	if err != nil {
 		return nil, err
 	}
-	lists, err := membershipsOf(ctx, cluster, q, versions, known)
+	lists, err := membershipsOf(ctx, cluster, q, ids, versions, known)
 	if err != nil {
 		return nil, err
 	}
-	records, since, gone := forgotten(records, verdicts)
+	records, since, gone := forgotten(q.User, records, verdicts)
 	lists.forget(since, gone)
 	a, err := answer(q, versions, records, onCampaign(verdicts, q.Campaign), lists, known...)
 	if err != nil {
 		return nil, err
 	}
-	a.Merged = ids
+	for _, id := range ids {
+		if id.records > 0 {
+			a.Merged = append(a.Merged, id.id)
+		}
+	}
+	if asked != q.User {
+		a.Asked, a.Says = asked, append([]string{who.sentence(asked)}, a.Says...)
+	}
 	a.Says = append(a.Says, identities(a, gone)...)
 	return a, nil
 }
@@ -139,29 +157,53 @@ func recordsOf(ctx context.Context, cluster kafka.Config, q Question, user strin
 		if err != nil {
 			return nil //nolint:nilerr // it is in the dead letters, and no event
 		}
-		all = append(all, record{at: e.At, ms: e.Time.UnixMilli(), value: e.Value, event: ev, in: e.At.Partition})
+		all = append(all, record{at: e.At, ms: e.Time.UnixMilli(), value: e.Value, event: ev})
 		return nil
 	})
 	return all, err
 }
 
-func verdictsOf(ctx context.Context, cluster kafka.Config, q Question) ([]*schemas.Verdict, error) {
+// verdictsOf are the verdicts on the campaign, or on none, under the user's id and under those that the user
+// claimed, by time.
+func verdictsOf(ctx context.Context, cluster kafka.Config, q Question, ids []alias) ([]*schemas.Verdict, error) {
 	var all []*schemas.Verdict
-	key := schemas.Key(q.Tenant, q.User)
-	err := kafka.ReadRange(ctx, cluster, topics.Verdicts.Spec, kafka.Range{Key: key}, func(e kafka.Entry) error {
-		if e.Key != key {
+	for _, id := range append([]alias{{id: q.User}}, ids...) {
+		key := schemas.Key(q.Tenant, id.id)
+		err := kafka.ReadRange(ctx, cluster, topics.Verdicts.Spec, kafka.Range{Key: key}, func(e kafka.Entry) error {
+			if e.Key != key {
+				return nil
+			}
+			v, err := topics.Verdicts.Codec.Decode(e.Value)
+			if err != nil {
+				return fmt.Errorf("verdict: %w", err)
+			}
+			if (v.Campaign == q.Campaign || v.Campaign == "") && v.DecidedMs <= q.At.UnixMilli() && id.owned(v.DecidedMs) {
+				all = append(all, v)
+			}
 			return nil
-		}
-		v, err := topics.Verdicts.Codec.Decode(e.Value)
+		})
 		if err != nil {
-			return fmt.Errorf("verdict: %w", err)
+			return nil, err
 		}
-		if (v.Campaign == q.Campaign || v.Campaign == "") && v.DecidedMs <= q.At.UnixMilli() {
-			all = append(all, v)
+	}
+	slices.SortStableFunc(all, func(a, b *schemas.Verdict) int { return cmp.Compare(a.DecidedMs, b.DecidedMs) })
+	return all, nil
+}
+
+// placeOf says where the rows of the ids lie under which records came: in the records' partitions. Others, of which
+// nothing depends on it, lie where the user's own does.
+func placeOf(q Question, records []record) func(key string) int32 {
+	places := map[string]int32{}
+	for _, r := range records {
+		places[r.event.Key()] = r.at.Partition
+	}
+	own := places[schemas.Key(q.Tenant, q.User)]
+	return func(key string) int32 {
+		if p, ok := places[key]; ok {
+			return p
 		}
-		return nil
-	})
-	return all, err
+		return own
+	}
 }
 
 // answer steps the events and puts everything together. known are the tenant's traits and audiences.
@@ -175,11 +217,7 @@ func answer(q Question, versions []declare.Version, records []record, verdicts [
 		a.Version, a.State = c.Version, string(c.State)
 	}
 	began := time.Now()
-	partition := int32(0)
-	if len(records) > 0 {
-		partition = records[0].in
-	}
-	t := newTracer(q, slices.Concat(known, versions), lists, partition)
+	t := newTracer(q, slices.Concat(known, versions), lists, placeOf(q, records))
 	for _, r := range records {
 		if err := t.event(r); err != nil {
 			return nil, fmt.Errorf("step the event at %s: %w", r.at, err)
@@ -188,9 +226,10 @@ func answer(q Question, versions []declare.Version, records []record, verdicts [
 	if err := t.finish(q.At.UnixMilli()); err != nil {
 		return nil, err
 	}
+	a.stepped = t.decided
 	a.SteppingMS = float64(time.Since(began).Microseconds()) / 1000
 	a.Read, a.Seen = len(t.seen), append(a.Seen, t.seen[max(0, len(t.seen)-maxSeen):]...)
-	a.Progress, a.Lists = t.progressOf(c), t.standing()
+	a.Progress, a.Lists = t.progressOf(c), t.standing(q.User)
 	for _, v := range verdicts {
 		a.Verdicts = append(a.Verdicts, rehearse.DecisionOf(v))
 	}

@@ -95,7 +95,7 @@ func (s *story) late(minute, happened float64, id, name, result string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := record{at: schemas.Coordinates{Topic: topics.Events.Name, Partition: 3, Offset: int64(len(s.records))}, ms: minutes(minute).UnixMilli(), value: b, event: e, in: 3}
+	r := record{at: schemas.Coordinates{Topic: topics.Events.Name, Partition: 3, Offset: int64(len(s.records))}, ms: minutes(minute).UnixMilli(), value: b, event: e}
 	s.records = append(s.records, r)
 	if err := s.stepper.Event("demo/ann", r.at, r.ms, r.value); err != nil {
 		s.t.Fatal(err)
@@ -117,7 +117,7 @@ func (s *story) ask(minute float64) *Answer {
 			verdicts = append(verdicts, v)
 		}
 	}
-	lists := newMemberships(s.known)
+	lists := newMemberships(q.User, nil, s.known)
 	lists.all, lists.hasRow = slices.Clone(s.members), true
 	if s.change != nil {
 		s.change(lists)

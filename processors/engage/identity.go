@@ -218,9 +218,6 @@ func announce(t *turn, request string, suppressed bool) {
 	processors.Emit(t, topics.Traits, t.Key, &schemas.TraitUpdate{
 		Tenant: tenant, User: user, EventId: request, TimeMs: t.Now.UnixMilli(), Erased: true,
 	})
-	processors.Emit(t, topics.Traits, t.Key, &schemas.TraitUpdate{
-		Tenant: tenant, User: user, EventId: request, TimeMs: t.Now.UnixMilli(), Erased: true,
-	})
 }
 
 // lift lets an erased user come again, as a new one.

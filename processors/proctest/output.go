@@ -21,12 +21,25 @@ func (r *Run) WantActions(ids ...string) {
 	}
 }
 
-// Take returns, decoded, and forgets what was emitted to the topic.
+// TakeDeleted returns and forgets the keys that were deleted from the topic.
+func TakeDeleted[T any](r *Run, topic topics.Topic[T]) []string {
+	var keys []string
+	r.out = slices.DeleteFunc(r.out, func(e processors.Emission) bool {
+		gone := e.Topic == topic.Spec && e.Value == nil
+		if gone {
+			keys = append(keys, e.Key)
+		}
+		return gone
+	})
+	return keys
+}
+
+// Take returns, decoded, and forgets what was emitted to the topic, tombstones apart.
 func Take[T any](r *Run, topic topics.Topic[T]) []T {
 	r.t.Helper()
 	var got []T
 	r.out = slices.DeleteFunc(r.out, func(e processors.Emission) bool {
-		if e.Topic != topic.Spec {
+		if e.Topic != topic.Spec || e.Value == nil {
 			return false
 		}
 		v, err := topic.Codec.Decode(e.Value)

@@ -31,7 +31,8 @@ var Processor = processors.Define(processors.Processor[schemas.Profile]{
 })
 
 // onUpdate merges one update into the profile. The newest value of a trait wins, by the log's order; null
-// takes it away. An erased profile goes out empty, and so readers learn of it.
+// takes it away. A profile that was erased, or has nothing left, is deleted where it went out, and so readers
+// learn of it; an erasure says so even of one that is not there, for those that went out empty.
 func onUpdate(t *processors.Turn[schemas.Profile], u *schemas.TraitUpdate) {
 	tenant, user := schemas.SplitKey(t.Key)
 	if u.Tenant != tenant || u.User != user { // of another key: the Decider writes none such
@@ -44,15 +45,17 @@ func onUpdate(t *processors.Turn[schemas.Profile], u *schemas.TraitUpdate) {
 		p.Traits = nil
 	}
 	p.Traits = merge(p.Traits, u.Traits)
-	if bytes.Equal(before, p.Traits) {
+	switch {
+	case len(p.Traits) == 0 && (len(before) > 0 || u.Erased):
+		t.Forget()
+		processors.Delete(t, topics.Profiles, t.Key)
+		return
+	case bytes.Equal(before, p.Traits):
 		t.Same()
 		return
 	}
 	p.Tenant, p.User, p.UpdatedMs = tenant, user, t.Now.UnixMilli()
 	processors.Emit(t, topics.Profiles, t.Key, p)
-	if len(p.Traits) == 0 {
-		t.Forget()
-	}
 }
 
 // merge returns an object with what was said changed in it, its names in order; nil when nothing is left.

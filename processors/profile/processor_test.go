@@ -15,11 +15,14 @@ func send(r *proctest.Run, tenant, user, traits string, erased bool) {
 	proctest.Send(r, topics.Traits, schemas.Key(tenant, user), &schemas.TraitUpdate{Tenant: tenant, User: user, Traits: []byte(traits), Erased: erased})
 }
 
-// told is what went out since, one word for each profile.
+// told is what went out since, one word for each profile; a minus is before the key of one that was deleted.
 func told(r *proctest.Run) string {
 	var all []string
 	for _, p := range proctest.Take(r, topics.Profiles) {
 		all = append(all, fmt.Sprintf("%s/%s %s", p.Tenant, p.User, p.Traits))
+	}
+	for _, key := range proctest.TakeDeleted(r, topics.Profiles) {
+		all = append(all, "-"+key)
 	}
 	return strings.Join(all, "; ")
 }
@@ -33,7 +36,8 @@ func TestAProfileGoesOutWholeWheneverItChanges(t *testing.T) {
 		{"other", "ann", `{"plan": "x"}`, `other/ann {"plan":"x"}`},
 		{"demo", "ann", `{"address": null, "never": null}`, `demo/ann {"country":"GB","plan":"gold"}`},
 		{"demo", "ann", `[1]`, ``},
-		{"demo", "ann", `{"country": null, "plan": null}`, `demo/ann `},
+		{"demo", "ann", `{"country": null, "plan": null}`, `-demo/ann`},
+		{"demo", "ann", `{"country": null}`, ``},
 		{"demo", "ann", `{"plan": "back"}`, `demo/ann {"plan":"back"}`},
 	} {
 		send(r, step.tenant, step.user, step.traits, false)
@@ -43,8 +47,13 @@ func TestAProfileGoesOutWholeWheneverItChanges(t *testing.T) {
 		}
 	}
 	send(r, "demo", "ann", "", true)
-	if got := told(r); got != "demo/ann " || r.Row("demo/ann") != nil {
+	if got := told(r); got != "-demo/ann" || r.Row("demo/ann") != nil {
 		t.Errorf("erased: %q, a row of %d bytes", got, len(r.Row("demo/ann")))
+	}
+	// Of one that is not there, too: it may have gone out empty, by an older version.
+	send(r, "demo", "ann", "", true)
+	if got := told(r); got != "-demo/ann" || r.Row("demo/ann") != nil {
+		t.Errorf("erased again: %q, a row of %d bytes", got, len(r.Row("demo/ann")))
 	}
 	if r.Row("other/ann") == nil {
 		t.Error("the other tenant's user was erased")

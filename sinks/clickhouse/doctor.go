@@ -23,6 +23,9 @@ var made = []string{
 	"inbox_to_events", "inbox_to_campaign_1m", "verdicts_to_campaign_1m", "campaigns_by_minute",
 }
 
+// added are columns that tables got after they were first made, by table.
+var added = map[string][]string{"dead_letters": {"wake_key", "wake_at"}}
+
 // found is one table as the server has it.
 type found struct {
 	name, engine, full string
@@ -52,7 +55,28 @@ func (s *Store) Check(ctx context.Context) error {
 	for _, t := range tables {
 		faults = append(faults, t.faults()...)
 	}
-	return errors.Join(faults...)
+	lacking, err := s.lacking(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(append(faults, lacking...)...)
+}
+
+// lacking are the columns that migrations added since, and a table does not have.
+func (s *Store) lacking(ctx context.Context) (faults []error, err error) {
+	for table, columns := range added {
+		for _, name := range columns {
+			var there uint64
+			q := "SELECT countIf(name = ?) + (count() = 0) FROM system.columns WHERE database = currentDatabase() AND table = ?"
+			if err := s.conn.QueryRow(ctx, q, name, table).Scan(&there); err != nil {
+				return nil, fault("list the columns of "+table, err)
+			}
+			if there == 0 {
+				faults = append(faults, fmt.Errorf("table %s: it has no column %s: run `dwell sink migrate`", table, name))
+			}
+		}
+	}
+	return faults, nil
 }
 
 func (s *Store) tables(ctx context.Context) ([]found, error) {

@@ -120,6 +120,14 @@ func letterTable() table[*schemas.DeadLetter] {
 			int32s("partition", d.GetPartition),
 			int64s("offset", d.GetOffset),
 			blob("key", d.GetKey),
+			blob("wake_key", func(r d) []byte {
+				if r.WakeMs == 0 {
+					return nil
+				}
+				return r.Key
+			}),
+			// 0 stays 0: it was a record.
+			one("wake_at", instantKind, func(r d) int64 { return tellable(r.WakeMs, 0) }),
 			blob("value", d.GetValue),
 			text("rejected_by", d.GetBy),
 			text("error", d.GetError),

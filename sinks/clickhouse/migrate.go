@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"math"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/pressly/goose/v3"
@@ -20,7 +21,10 @@ const versions = "migrations"
 // Migrate makes the database and brings its tables to this program's version. It may run again, and
 // in several processes at once: every statement is idempotent. An error that wraps sinks.ErrRetry
 // means that the server did not answer.
-func (s *Store) Migrate(ctx context.Context) error {
+func (s *Store) Migrate(ctx context.Context) error { return s.migrateTo(ctx, math.MaxInt64) }
+
+// migrateTo is Migrate up to a version, that one included.
+func (s *Store) migrateTo(ctx context.Context, version int64) error {
 	opt, err := s.cfg.options()
 	if err != nil {
 		return err
@@ -50,7 +54,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
-	if _, err := p.Up(ctx); err != nil {
+	if _, err := p.UpTo(ctx, version); err != nil {
 		return fault("migrate database "+name, err)
 	}
 	return nil

@@ -22,6 +22,9 @@ func (p *partition) record(input int, rec *kgo.Record, rejected bool, wakes []in
 		p.outputs.expectLetter(&schemas.DeadLetter{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}, p.at)
 	}
 	key := string(rec.Key)
+	if rec.Value == nil && p.def.Inputs[input].Compact && !rejected {
+		return nil, nil // a tombstone, which is no event of anybody
+	}
 	if len(rec.Key) == 0 || rec.Value == nil || kafka.Fault(rec) != nil {
 		if !rejected {
 			return p.differs(where(rec), key, "a record without key or value, or of an unknown schema, was stepped"), nil

@@ -92,6 +92,9 @@ func (p *Partition) one(input int, rec *kgo.Record) {
 	} else {
 		in.last = max(in.last, ms)
 	}
+	if rec.Value == nil && p.Def.Inputs[input].Compact { // a tombstone, which is no event of anybody
+		return
+	}
 	if fault := unfit(rec); fault != nil {
 		p.reject(rec, fault, nil)
 		return
