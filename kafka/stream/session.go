@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,7 @@ type session struct {
 	gone atomic.Bool   // the group took the partitions away
 	open atomic.Int64  // batches that goka has not marked
 	idle chan struct{} // gets a token when open falls to zero
+	told bool          // a stall was told with all goroutines
 }
 
 // claim is a sarama.ConsumerGroupClaim: one input of one partition.
@@ -102,11 +104,22 @@ func (s *session) tables() []*table.Partition {
 
 // await waits until the partitions are set up or the session is over. An error means that goka failed.
 func (s *session) await(ctx context.Context) error {
-	select {
-	case <-s.ready:
-	case <-s.done:
-	case <-ctx.Done():
-		return nil
+	slow := time.NewTicker(setupSlow)
+	defer slow.Stop()
+	began, rows := time.Now(), s.p.shared.Count.Recovered.Load()
+	for waiting := true; waiting; {
+		select {
+		case <-s.ready:
+			waiting = false
+		case <-s.done:
+			waiting = false
+		case <-ctx.Done():
+			return nil
+		case <-slow.C:
+			before := rows
+			rows = s.p.shared.Count.Recovered.Load()
+			s.stalled(time.Since(began), rows-before)
+		}
 	}
 	select {
 	case <-s.done:
@@ -118,6 +131,24 @@ func (s *session) await(ctx context.Context) error {
 	}
 	return &lost{cmp.Or(s.err, errHost)}
 }
+
+// setupSlow is how long partitions may take to be set up until it is logged, and again each time.
+const setupSlow = 30 * time.Second
+
+// stalled tells of partitions that are not set up yet. Where no row was read lately either, it tells what all
+// goroutines wait for, once: nobody could say it afterwards.
+func (s *session) stalled(since time.Duration, rows int64) {
+	attrs := []any{"generation", s.gen, "partitions", s.partitions(), "for", since.Truncate(time.Second), "rows_read_lately", rows}
+	if rows == 0 && !s.told {
+		s.told = true
+		stacks := make([]byte, stackBytes)
+		attrs = append(attrs, "goroutines", string(stacks[:runtime.Stack(stacks, true)]))
+	}
+	s.p.log.Warn("partitions are still being set up", attrs...)
+}
+
+// stackBytes is room for the stacks of some thousand goroutines.
+const stackBytes = 1 << 20
 
 // run sets the partitions up, consumes until the session's end, and cleans up.
 func (s *session) run(h sarama.ConsumerGroupHandler) {
