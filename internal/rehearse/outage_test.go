@@ -101,6 +101,10 @@ func TestNothingFiresWhileItsCancellationWaitsInTheBacklog(t *testing.T) {
 	}
 
 	rehearsed, _ := w.rehearse(strings.Join(lines, "\n"))
+	// The last one may have fallen over before it knew that its other inputs have nothing more: deadlines wait for that.
+	last := livetest.Decide(t, w.cfg, "one", dir)
+	w.until("all deadlines", func() bool { return len(w.verdicts()) >= len(rehearsed) })
+	last.Stop()
 	live := w.verdicts()
 	got, want := byUser(t, live), byUser(t, rehearsed)
 	for u := range users {
