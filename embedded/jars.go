@@ -41,7 +41,7 @@ func FetchKafka(ctx context.Context, cache string, progress func(string)) (strin
 	if _, err := findJava(ctx); err != nil {
 		return "", err // the jars are of no use without it, and Maven is written in Java
 	}
-	dest := filepath.Join(cache, "kafka", kafkaVersion+"-logging")
+	dest := filepath.Join(cache, "kafka", kafkaVersion+"-logging") // versions of dwell before had no logger in theirs
 	err = install(ctx, dest, func(tmp string) error { return mavenCopy(ctx, tmp, progress) })
 	if err != nil {
 		return "", fmt.Errorf("fetch Kafka %s: %w", kafkaVersion, err)

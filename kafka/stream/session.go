@@ -104,36 +104,43 @@ func (s *session) tables() []*table.Partition {
 
 // await waits until the partitions are set up or the session is over. An error means that goka failed.
 func (s *session) await(ctx context.Context) error {
+	if !s.settles(ctx) || s.gone.Load() {
+		return nil
+	}
+	select {
+	case <-s.done:
+		return &lost{cmp.Or(s.err, errHost)}
+	default:
+		return nil
+	}
+}
+
+// setupSlow is how long partitions may take to be set up until it is logged, and again each time.
+const setupSlow = 30 * time.Second
+
+// settles waits until the partitions are set up or the session is over; false: ctx ended first.
+func (s *session) settles(ctx context.Context) bool {
 	slow := time.NewTicker(setupSlow)
 	defer slow.Stop()
 	began, rows := time.Now(), s.p.shared.Count.Recovered.Load()
-	for waiting := true; waiting; {
+	for {
 		select {
 		case <-s.ready:
-			waiting = false
+			return true
 		case <-s.done:
-			waiting = false
+			return true
 		case <-ctx.Done():
-			return nil
+			return false
 		case <-slow.C:
 			before := rows
 			rows = s.p.shared.Count.Recovered.Load()
 			s.stalled(time.Since(began), rows-before)
 		}
 	}
-	select {
-	case <-s.done:
-	default:
-		return nil
-	}
-	if s.gone.Load() {
-		return nil
-	}
-	return &lost{cmp.Or(s.err, errHost)}
 }
 
-// setupSlow is how long partitions may take to be set up until it is logged, and again each time.
-const setupSlow = 30 * time.Second
+// stackBytes is room for the stacks of some thousand goroutines.
+const stackBytes = 1 << 20
 
 // stalled tells of partitions that are not set up yet. Where no row was read lately either, it tells what all
 // goroutines wait for, once: nobody could say it afterwards.
@@ -146,9 +153,6 @@ func (s *session) stalled(since time.Duration, rows int64) {
 	}
 	s.p.log.Warn("partitions are still being set up", attrs...)
 }
-
-// stackBytes is room for the stacks of some thousand goroutines.
-const stackBytes = 1 << 20
 
 // run sets the partitions up, consumes until the session's end, and cleans up.
 func (s *session) run(h sarama.ConsumerGroupHandler) {

@@ -32,8 +32,8 @@ func NewBalancer(copies int, holds func() map[int32]Claim) *Balancer {
 	return &Balancer{copies: copies, holds: holds}
 }
 
-// Share is what the group gave last.
-func (b *Balancer) Share() Share {
+// last is what the group gave last.
+func (b *Balancer) last() Share {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.share
@@ -65,7 +65,7 @@ func (b *Balancer) JoinGroupMetadata(topics []string, _ map[string][]int32, gene
 	if claims == nil {
 		claims = map[int32]Claim{}
 	}
-	for _, p := range b.Share().Own {
+	for _, p := range b.last().Own {
 		claims[p] = Owned
 	}
 	meta := kmsg.NewConsumerMemberMetadata()

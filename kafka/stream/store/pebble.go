@@ -34,8 +34,8 @@ const (
 )
 
 // filterBits are what a file keeps of each key to say, nearly always, that a row is not in it: one in a
-// hundred is looked for in vain. Without them each row would be looked for in every file, and a new user's
-// in all.
+// hundred is looked for in vain. Without them each row would be looked for in every file. pebble asks all
+// files but those of the lowest level, where it takes a row to be.
 const filterBits = 10
 
 // Open opens or makes a store in a directory of its own. The block cache may be shared by many
